@@ -1,0 +1,42 @@
+# Two commands: `make demo` and `make test`. Everything they need is made here, from a bare machine with Python 3.11+.
+PYTHON ?= python3
+UV = UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" .venv/bin/uv
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo test lint proof bench lock clean install
+
+demo: install .venv-labelstudio/ready
+	.venv/bin/chequemate demo
+
+test: install .venv-labelstudio/ready
+	.venv/bin/python -m pytest -m "not proof"
+
+lint: install
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+proof: install .venv-labelstudio/ready
+	.venv/bin/python -m pytest -m proof
+
+install: .venv/ready
+
+# The locks are whole, so they go in without a resolver; torch and torchvision alone are resolved, for this machine's own build.
+.venv/ready: locks/project.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q uv
+	$(UV) pip install -q -p .venv --no-deps -r locks/project.txt
+	$(UV) pip install -q -p .venv "torch>=2.11,<2.14" "torchvision<0.29"
+	$(UV) pip install -q -p .venv --no-deps -e .
+	touch $@
+
+# Label Studio pins an older redis, rq and sdk: it lives in an environment of its own.
+.venv-labelstudio/ready: locks/labelstudio.txt | .venv/ready
+	$(PYTHON) -m venv .venv-labelstudio
+	$(UV) pip install -q -p .venv-labelstudio --no-deps -r locks/labelstudio.txt
+	touch $@
+
+lock:
+	UV_FIND_LINKS="$$PIP_FIND_LINKS" .venv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-package torch --no-emit-package torchvision --no-header --no-annotate -q | sed -E '/^(nvidia-|triton|cuda-|attr==)/d' > locks/project.txt
+	echo 'label-studio==1.23.2' | .venv/bin/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate -q > locks/labelstudio.txt
+
+clean:
+	rm -rf .venv .venv-labelstudio .chequemate

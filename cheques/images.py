@@ -1,0 +1,74 @@
+"""Bytes of a scan -> an upright RGB image, and a fingerprint by which near-duplicates know each other."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MEGAPIXELS = 40
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+PDF_DPI = 200
+
+
+class BadImage(ValueError):
+    """An image that cannot be used; the message says in one line why and what to do."""
+
+
+def open_image(source: bytes | Path) -> Image.Image:
+    """An upright RGB image from PNG, JPEG, TIFF, WebP or the first page of a PDF, of at most 40 megapixels.
+
+    Raises BadImage.
+    """
+    try:
+        content = source.read_bytes() if isinstance(source, Path) else source
+    except OSError as error:
+        raise BadImage(f"{source!s}: {error.strerror or error}") from None
+    if content[:1024].lstrip().startswith(b"%PDF"):
+        return _first_page(content)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+                _check_size(*opened.size)
+                return ImageOps.exif_transpose(opened).convert("RGB")
+    except UnidentifiedImageError:
+        raise BadImage("not a PNG, JPEG, TIFF, WebP or PDF: save the scan in one of these formats") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImage(f"more than {MEGAPIXELS} megapixels: scan at 300 dpi or less") from None
+    except BadImage:
+        raise
+    except Exception as error:  # a damaged file raises whatever its codec likes (OSError, SyntaxError, struct.error, …)
+        raise BadImage(f"damaged image ({type(error).__name__}): scan it again") from None
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MEGAPIXELS * 1_000_000:
+        raise BadImage(f"{width} x {height} pixels is more than {MEGAPIXELS} megapixels: scan at 300 dpi or less")
+
+
+def _first_page(content: bytes) -> Image.Image:
+    import pypdfium2
+
+    try:
+        with pypdfium2.PdfDocument(content) as document:
+            page = document[0]
+            scale = PDF_DPI / 72
+            _check_size(int(page.get_width() * scale), int(page.get_height() * scale))
+            return page.render(scale=scale).to_pil().convert("RGB")
+    except pypdfium2.PdfiumError:
+        raise BadImage("damaged or protected PDF: save its first page as an image") from None
+
+
+def fingerprint(image: Image.Image) -> str:
+    """A 64-bit difference hash (hex): near-duplicates differ in few bits, see `distance`."""
+    import imagehash
+
+    return str(imagehash.dhash(image, hash_size=8))
+
+
+def distance(one: str, other: str) -> int:
+    """How many bits two fingerprints differ in."""
+    return (int(one, 16) ^ int(other, 16)).bit_count()
