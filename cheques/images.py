@@ -63,10 +63,13 @@ def _first_page(content: bytes) -> Image.Image:
 
 
 def fingerprint(image: Image.Image) -> str:
-    """A 64-bit difference hash (hex): near-duplicates differ in few bits, see `distance`."""
+    """A perceptual hash of 1024 bits (hex): near-duplicates differ in few of them, see `distance`.
+
+    So many, because cheques of one bank share their print: with 64 bits some are as near as one scan saved twice.
+    """
     import imagehash
 
-    return str(imagehash.dhash(image, hash_size=8))
+    return str(imagehash.phash(image, hash_size=32))
 
 
 def distance(one: str, other: str) -> int:

@@ -1,0 +1,298 @@
+"""A whole drawn cheque: a bank's print, one person's writing, and what happened to the paper since."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from cheques.drawing import damage as damages
+from cheques.drawing import names, paper, strokes
+from cheques.drawing.banks import BANKS, BY_NAME, COUNTRIES, NATIVE, Bank, Print, Rule, print_text, printed
+from cheques.drawing.content import Content, choose_content
+from cheques.drawing.hands import Hand, choose_hand
+from cheques.drawing.handwriting import Style, style, width, write
+
+Box = tuple[int, int, int, int]
+PENS = (
+    *((24, 34, 96), (20, 44, 130), (36, 52, 140), (14, 24, 70), (52, 70, 160)),
+    *((22, 22, 26), (38, 38, 44), (12, 12, 12)),
+    *((60, 26, 80), (18, 70, 56), (120, 24, 34)),
+)
+PEN_SHARES = (20, 18, 14, 10, 8, 12, 8, 6, 1.5, 1.5, 1)
+WORDS, FIGURES, SMALL = 9.2, 10.6, 8.4  # x-heights, in pixels of a cheque of native size
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn cheque: its picture (RGB), the canonical truth of its seven fields, and where each value stands."""
+
+    image: Image.Image
+    truth: dict[str, str]
+    hand: str
+    bank: str
+    boxes: dict[str, Box]
+    """(x0, y0, x1, y1) in pixels of the picture; a field that is empty has no box."""
+    special: tuple[str, ...] = ()
+    """What is rare about it: "erased", "disagreeing", "empty"."""
+    lines: tuple[tuple[str, Box], ...] = ()
+    """Every written line as written, with its box: an amount in words has two where it is long."""
+
+
+def draw_cheque(
+    seed: int,
+    hands: str = "seen",
+    size: tuple[int, int] = NATIVE,
+    *,
+    banks: Sequence[str] | None = None,
+    hand: str | None = None,
+    damage: float | None = None,
+) -> Drawn:
+    """The cheque of a seed: the same arguments give the same pixels.
+
+    `hands` is "seen", "unseen", "all" or one hand's name, and `hand` names one too; `banks` are the names to choose
+    among (all of them otherwise); `damage` from 0 (as drawn) to 1 (a careless scan), otherwise chosen for each cheque.
+    Raises ValueError for unknown hands and banks.
+    """
+    rng = random.Random(seed)
+    writer = choose_hand(rng, hand or hands)
+    bank = rng.choice(_banks_called(banks))
+    content = choose_content(rng, writer)
+    level = damage if damage is not None else rng.uniform(0.1, 1)
+    drawing = (size[0], round(size[0] * NATIVE[1] / NATIVE[0]))
+    pen = _Pen(rng, writer, drawing)
+    _write_all(pen, bank, content)
+    image = _printed_sheet(rng, bank, content, drawing)
+    ink = rng.choices(PENS, PEN_SHARES)[0]
+    image.paste(ink, mask=Image.fromarray(pen.ink))
+    if rng.random() < 0.12:
+        _stamped(rng, image, drawing)
+    history = damages.choose(rng, level, drawing)
+    boxes = {name: history.moved(box, drawing) for name, box in pen.boxes.items()}
+    lines = [(text, history.moved(box, drawing)) for text, box in pen.written]
+    image = damages.apply(rng, image, history)
+    if drawing != size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+        boxes = {name: _shrunk(box, drawing[1], size[1]) for name, box in boxes.items()}
+        lines = [(text, _shrunk(box, drawing[1], size[1])) for text, box in lines]
+    return Drawn(image, content.truth, writer.name, bank.name, boxes, _special(content), tuple(lines))
+
+
+def _shrunk(box: Box, before: int, after: int) -> Box:
+    """The box in a picture whose height changed."""
+    x0, y0, x1, y1 = box
+    return x0, y0 * after // before, x1, y1 * after // before
+
+
+def _special(content: Content) -> tuple[str, ...]:
+    empty = any(not text for text in content.texts.values())
+    flags = {"erased": content.erased is not None, "disagreeing": content.disagreeing, "empty": empty}
+    return tuple(name for name, so in flags.items() if so)
+
+
+def _banks_called(names: Sequence[str] | None) -> Sequence[Bank]:
+    unknown = [name for name in names or () if name not in BY_NAME]
+    if unknown:
+        raise ValueError(f"no bank called {unknown[0]!r}: give some of {', '.join(BY_NAME)}")
+    return [BY_NAME[name] for name in names] if names else BANKS
+
+
+class _Pen:
+    """One person writing on one cheque: keeps the way of writing, collects ink and boxes."""
+
+    def __init__(self, rng: random.Random, hand: Hand, size: tuple[int, int]):
+        self.rng, self.hand = rng, hand
+        self.scale = size[0] / NATIVE[0]
+        self.ink: strokes.Ink = np.zeros((size[1], size[0]), np.uint8)
+        self.boxes: dict[str, Box] = {}
+        self.written: list[tuple[str, Box]] = []
+        self.way = style(rng, rng.uniform(0.5, 1), xheight=self.scale)
+
+    def style(self, xheight: float) -> Style:
+        return replace(self.way, xheight=self.way.xheight * xheight)
+
+    def write(self, name: str, text: str, rule: Rule, how: Style, *, rise: float = 24, strength: float = 1.0) -> Box:
+        """Writes on a rule, in pixels of native size; the box of what was written joins the field's box."""
+        s = self.scale
+        x0, x1 = round(rule.x0 * s), round(rule.x1 * s)
+        y0, y1 = max(0, round((rule.y - rise) * s)), min(self.ink.shape[0], round((rule.y + 13) * s))
+        baseline = (rule.y + self.rng.uniform(-2, 1)) * s - y0
+        written = write(self.rng, text, self.hand, how, (x1 - x0, y1 - y0), (2, baseline))
+        ink = written.ink if strength == 1 else (written.ink * strength).astype(np.uint8)
+        area = self.ink[y0:y1, x0:x1]
+        np.maximum(area, ink, out=area)
+        left, top, right, bottom = written.box
+        box = (left + x0, top + y0, right + x0, bottom + y0)
+        if strength == 1:
+            self.boxes[name] = _around(self.boxes[name], box) if name in self.boxes else box
+            self.written.append((text, box))
+        return box
+
+    def lines(self, draw_with: Sequence[tuple[str, tuple[float, ...]]]) -> None:
+        """Pen lines over what is written: ("strike", box) or ("fill", (x0, x1, y))."""
+        mask = Image.fromarray(self.ink)
+        draw = ImageDraw.Draw(mask)
+        for kind, where in draw_with:
+            if kind == "strike":
+                x0, y0, x1, y1 = (int(edge) for edge in where)
+                strokes.strike(self.rng, draw, (x0, y0, x1, y1), max(1, round(self.scale * 1.4)))
+            else:
+                strokes.filling_line(self.rng, draw, *where)
+        self.ink = np.array(mask, np.uint8)
+
+
+def _around(a: Box, b: Box) -> Box:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def _write_all(pen: _Pen, bank: Bank, content: Content) -> None:
+    rng, texts = pen.rng, content.texts
+    x0, y0, x1, y1 = bank.box
+    in_box = Rule(x0 + 4, x1 - 2, round(y1 - 0.3 * (y1 - y0)))
+    if texts["montant_lettres"]:
+        _write_words(pen, bank, content)
+    for name, rule, xheight in (
+        ("montant_numerique", in_box, FIGURES),
+        ("beneficiaire", bank.payee, WORDS),
+        ("lieu", bank.place, SMALL),
+        ("date", bank.date, SMALL),
+    ):
+        if texts[name]:
+            _write_value(pen, name, content, _somewhere(rng, rule, texts[name], pen, xheight), xheight)
+    if content.truth["signature"] == "présente":
+        _sign(pen, bank)
+    symbol = _box_of_symbol(bank, content, pen.scale)
+    devise = symbol or pen.boxes.get("montant_numerique") or pen.boxes.get("montant_lettres")
+    if devise:
+        pen.boxes["devise"] = devise
+
+
+def _somewhere(rng: random.Random, rule: Rule, text: str, pen: _Pen, xheight: float) -> Rule:
+    """The rule from where the person starts writing: often a little in, never so far that the text must shrink."""
+    room = rule.x1 - rule.x0 - width(text, pen.hand, pen.style(xheight)) / pen.scale - 8
+    return replace(rule, x0=rule.x0 + int(max(0.0, min(room, 60)) * rng.random()))
+
+
+def _write_value(pen: _Pen, name: str, content: Content, rule: Rule, xheight: float) -> None:
+    """One value on one rule, after or over what was first written there by mistake."""
+    how = pen.style(xheight)
+    if content.erased and content.erased[0] == name:
+        rule = _erased(pen, name, content.erased[1], rule, how)
+    pen.write(name, content.texts[name], rule, how)
+
+
+def _erased(pen: _Pen, name: str, wrong: str, rule: Rule, how: Style) -> Rule:
+    """Writes the wrong text: struck out at the start where there is room, else rubbed out below the right one."""
+    across = width(wrong, pen.hand, how) / pen.scale
+    if name in ("montant_lettres", "beneficiaire") and across < 0.3 * (rule.x1 - rule.x0):
+        box = pen.write(name, wrong, replace(rule, x1=rule.x0 + round(across) + 12), how)
+        del pen.boxes[name]
+        del pen.written[-1]
+        pen.lines([("strike", box)])
+        return replace(rule, x0=round(box[2] / pen.scale) + 8)
+    pen.write(name, wrong, rule, how, strength=pen.rng.uniform(0.16, 0.34))
+    return rule
+
+
+def _write_words(pen: _Pen, bank: Bank, content: Content) -> None:
+    """The amount in words on one line, or on two where it is long (one in eight breaks early)."""
+    rng, how = pen.rng, pen.style(WORDS)
+    first, second = bank.words
+    text = content.texts["montant_lettres"]
+    if content.erased and content.erased[0] == "montant_lettres":
+        first = _erased(pen, "montant_lettres", content.erased[1], first, how)
+    needed = width(text, pen.hand, how) / pen.scale
+    room = first.x1 - first.x0 - 6 + (second.x1 - second.x0 - 6)
+    if needed > 0.94 * room:
+        how = replace(how, stretch=how.stretch * max(0.72, 0.94 * room / needed))
+        needed = width(text, pen.hand, how) / pen.scale
+    start = first.x0 + int(max(0.0, min(40, first.x1 - first.x0 - needed - 10)) * rng.random())
+    first = replace(first, x0=start)
+    above, below = _broken(rng, text, (first.x1 - first.x0 - 6) / max(1.0, needed))
+    ends = [(pen.write("montant_lettres", above, first, how), first)]
+    if below:
+        ends.append((pen.write("montant_lettres", below, second, how), second))
+    box, rule = ends[-1]
+    end = box[2] / pen.scale + 8
+    if rng.random() < 0.35 and rule.x1 - end > 40:
+        pen.lines([("fill", (end * pen.scale, (rule.x1 - 4) * pen.scale, (rule.y - 3) * pen.scale))])
+
+
+def _broken(rng: random.Random, text: str, share: float) -> tuple[str, str]:
+    """The text in two at a space or after a hyphen, the first part at most that share of the letters."""
+    if share < 1 or (rng.random() < 0.12 and len(text) > 30):
+        most = len(text) * min(share, 1) * (1 if share < 1 else rng.uniform(0.5, 0.9))
+        breaks = [found.end() for found in re.finditer(r"[ -]", text) if found.end() <= most + 1]
+        if breaks:
+            return text[: breaks[-1]].rstrip(), text[breaks[-1] :]
+    return text, ""
+
+
+def _sign(pen: _Pen, bank: Bank) -> None:
+    x0, y0, x1, y1 = (round(edge * pen.scale) for edge in bank.signature)
+    ink = strokes.signature(pen.rng, pen.hand, names.made_up(pen.rng), (x1 - x0, y1 - y0))
+    area = pen.ink[y0:y1, x0:x1]
+    np.maximum(area, ink, out=area)
+    rows, columns = np.flatnonzero(ink.max(axis=1) > 60), np.flatnonzero(ink.max(axis=0) > 60)
+    pen.boxes["signature"] = (x0 + int(columns[0]), y0 + int(rows[0]), x0 + int(columns[-1]), y0 + int(rows[-1]))
+
+
+def _box_of_symbol(bank: Bank, content: Content, scale: float) -> Box | None:
+    if not content.symbol_printed:
+        return None
+    x, y = bank.symbol
+    return round((x - 14) * scale), round((y - 12) * scale), round((x + 12) * scale), round((y + 3) * scale)
+
+
+def _printed_sheet(rng: random.Random, bank: Bank, content: Content, size: tuple[int, int]) -> Image.Image:
+    """Paper with its guilloche and everything that is printed, without any handwriting."""
+    columns, rows = size
+    scale = columns / NATIVE[0]
+    strength = rng.uniform(0.08, 0.5)
+    pattern = paper.pattern(rng, bank.pattern, columns, rows)
+    pattern[round(257 * scale) :] //= 5  # the band of the CMC-7 line is kept clear for machines
+    shade = rng.uniform(-10, 5)
+    light = np.array(bank.paper, np.float32) + shade
+    dark = light + strength * (np.array(bank.line, np.float32) - light)
+    steps = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
+    palette = np.clip(light + steps * (dark - light), 0, 255).astype(np.uint8)
+    sheet = Image.fromarray(pattern, "P")
+    sheet.putpalette(palette.tobytes())
+    image = sheet.convert("RGB")
+    brand = tuple(int(0.45 * channel) for channel in bank.line)
+    mask = Image.fromarray(printed(bank, size, COUNTRIES[content.currency.code]))
+    draw = ImageDraw.Draw(mask)
+    _print_variable(rng, draw, bank, content, scale)
+    image.paste(brand, mask=mask)
+    number = f"{rng.randrange(10**7):07d}"
+    line = f":{number}: :{rng.randrange(10**12):012d}: {rng.randrange(10**11):011d}:"
+    codes = strokes.cmc7(line, scale)
+    image.paste((20, 20, 22), (round(rng.uniform(18, 70) * scale), round(262 * scale)), codes)
+    return image
+
+
+def _print_variable(rng: random.Random, draw: ImageDraw.ImageDraw, bank: Bank, content: Content, scale: float) -> None:
+    """The print that differs from cheque to cheque: the holder, the numbers, the currency beside the box."""
+    x, y = bank.holder
+    lines = (*names.address(rng), f"Compte {rng.randrange(10**11):011d}")
+    for number, text in enumerate(lines):
+        print_text(draw, Print(text, x, y + 11 * number, 8), "roboto-condensed", scale)
+    print_text(draw, Print(f"Chèque n° {rng.randrange(10**7):07d}", 20, 248, 8), "roboto-condensed", scale)
+    if content.symbol_printed:
+        symbol = content.currency.symbols[0]
+        sx, sy = bank.symbol
+        largest = 16 if len(symbol) == 1 else 9 if len(symbol) < 4 else 6.5
+        print_text(draw, Print(symbol, sx - 3 * len(symbol), sy, largest), "inter", scale, fill=255)
+
+
+def _stamped(rng: random.Random, image: Image.Image, size: tuple[int, int]) -> None:
+    """A stamp, mostly on the lower left, where little is written."""
+    mask = strokes.stamp(rng, size[0] / NATIVE[0])
+    x = int(size[0] * rng.uniform(0.02, 0.5))
+    y = int(size[1] * rng.uniform(0.5, 0.72))
+    colour = rng.choice(((150, 30, 40), (40, 40, 130), (60, 60, 60), (20, 100, 60)))
+    image.paste(colour, (x, y), mask)

@@ -1,0 +1,83 @@
+"""What one cheque says: the values as they will be written, and their truth."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from cheques.drawing import amounts, dates, names
+from cheques.drawing.amounts import Currency
+from cheques.drawing.hands import Hand
+from cheques.drawing.handwriting import suited
+from cheques.drawing.lines import in_some_case
+
+EMPTY_SHARE, DISAGREEING_SHARE, ERASED_SHARE, UNSIGNED_SHARE = 0.02, 0.02, 0.03, 0.08
+WRITTEN = ("montant_numerique", "montant_lettres", "date", "beneficiaire", "lieu")
+
+
+@dataclass(frozen=True)
+class Content:
+    """The texts to write (empty ones are left out), the truth of all seven fields, and what is special."""
+
+    texts: dict[str, str]
+    truth: dict[str, str]
+    currency: Currency
+    symbol_printed: bool
+    erased: tuple[str, str] | None
+    """A field and the wrong text that was first written there."""
+    disagreeing: bool
+    """The words and the figures say different amounts."""
+
+
+def choose_content(rng: random.Random, hand: Hand) -> Content:
+    """A cheque's values: 2 % leave one empty, 2 % have words and figures that disagree, 3 % have an erasure."""
+    currency = amounts.choose_currency(rng)
+    cents = amounts.choose_cents(rng, currency)
+    in_figures = _other_amount(rng, cents, currency) if rng.random() < DISAGREEING_SHARE else cents
+    empty = WRITTEN[int(rng.random() * len(WRITTEN))] if rng.random() < EMPTY_SHARE else ""
+    printed = rng.random() < 0.75 or empty in WRITTEN[:2]
+    day = dates.choose_date(rng)
+    words = amounts.words(rng, cents, currency)
+    texts = {
+        "montant_numerique": amounts.figures(rng, in_figures, currency, symbol=None if printed else True),
+        "montant_lettres": in_some_case(rng, words, hand),
+        "date": dates.written(rng, day),
+        "beneficiaire": names.payee(rng),
+        "lieu": names.town(rng, currency.code),
+    }
+    texts = {name: "" if name == empty else suited(text, hand) for name, text in texts.items()}
+    truth = {
+        "montant_numerique": amounts.canonical(in_figures),
+        "montant_lettres": words,
+        "date": day.isoformat(),
+        "beneficiaire": texts["beneficiaire"],
+        "signature": "absente" if rng.random() < UNSIGNED_SHARE else "présente",
+        "lieu": texts["lieu"],
+        "devise": currency.code,
+    }
+    if empty:
+        truth[empty] = ""
+    return Content(texts, truth, currency, printed, _erasure(rng, texts, hand, currency), in_figures != cents)
+
+
+def _other_amount(rng: random.Random, cents: int, currency: Currency) -> int:
+    """The amount with one digit changed, as a slip of the pen changes it."""
+    places = [place for place in range(0 if currency.cent else 2, 8) if 10**place <= cents]
+    unit = 10 ** places[int(rng.random() * len(places))]
+    digit = cents // unit % 10
+    other = cents + unit * ((digit + 1 + int(rng.random() * 9)) % 10 - digit)
+    return other if other >= 100 else cents + 100
+
+
+def _erasure(rng: random.Random, texts: dict[str, str], hand: Hand, currency: Currency) -> tuple[str, str] | None:
+    if rng.random() >= ERASED_SHARE:
+        return None
+    field = WRITTEN[int(rng.random() * len(WRITTEN))]
+    wrong = {
+        "montant_numerique": amounts.figures(rng, amounts.choose_cents(rng, currency), currency, symbol=False),
+        "montant_lettres": amounts.number_words(int(rng.random() * 80) + 2),
+        "date": dates.written(rng, dates.choose_date(rng)),
+        "beneficiaire": names.made_up(rng),
+        "lieu": names.town(rng, currency.code),
+    }[field]
+    return (field, suited(wrong, hand)) if texts[field] else None
