@@ -1,0 +1,109 @@
+"""The grammar of a form: what a model may say under it, and that it always comes to an end."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from transformers import AutoTokenizer
+
+from cheques.fields import CHEQUE, Field, Form
+from cheques.reading.grammar import Grammar, fits, longest_answer
+from cheques.reading.prompt import answer
+from cheques.reading.reader import ReaderError
+from cheques.settings import MODELS
+
+INVOICE = Form(
+    (
+        Field("numero", "text"),
+        Field("total", "amount"),
+        Field("échéance", "date"),
+        Field("mode de paiement", "choice", choices=('chèque "barré"', "virement / SEPA", "espèces")),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def grammar() -> Grammar:
+    return Grammar(AutoTokenizer.from_pretrained(MODELS / "small"), rows=640)
+
+
+def babbled(grammar: Grammar, form: Form, rng: random.Random) -> str:
+    """What a model says that takes any token that the grammar allows."""
+    matcher = grammar.follow(form)
+    spelt = b""
+    for _ in range(longest_answer(form)):
+        if matcher.is_stopped():
+            break
+        token = rng.choice([n for n, allowed in enumerate(grammar.allowed([matcher])[0]) if allowed])
+        assert matcher.consume_token(token)
+        spelt += grammar.spelt(token)
+    assert matcher.is_stopped()
+    return spelt.decode()
+
+
+@pytest.mark.parametrize("form", [CHEQUE, INVOICE])
+def test_whatever_is_said_under_the_grammar_is_a_whole_reading(grammar: Grammar, form: Form) -> None:
+    rng = random.Random(1)
+    for _ in range(30):
+        assert fits(form, babbled(grammar, form, rng))
+
+
+def test_the_grammar_follows_every_drawn_answer_to_its_end(grammar: Grammar) -> None:
+    values = {
+        "montant_numerique": "999999.99",
+        "montant_lettres": "neuf cent quatre-vingt-dix-neuf mille dinars tunisiens et cinq cents millimes (œ)",
+        "date": "2024-12-31",
+        "beneficiaire": "S.A.R.L. L'Œuvre & Fils – Nº 3",
+        "signature": "présente",
+        "lieu": "Saint-Étienne-du-Rouvray",
+        "devise": "?",
+    }
+    for said in (values, dict.fromkeys(CHEQUE.names, ""), dict.fromkeys(CHEQUE.names, "?")):
+        matcher = grammar.follow(CHEQUE)
+        text = answer(CHEQUE, said).replace("º", "o")
+        assert matcher.consume_tokens(grammar.tokenizer.tokenize_str(text)), matcher.get_error()
+        assert matcher.is_stopped()
+        assert len(text.encode()) <= longest_answer(CHEQUE)
+
+
+def test_no_control_character_and_no_quote_is_allowed_inside_a_text(grammar: Grammar) -> None:
+    matcher = grammar.follow(CHEQUE)
+    start = answer(CHEQUE, {}).partition('"beneficiaire": "')
+    assert matcher.consume_tokens(grammar.tokenizer.tokenize_str(start[0] + start[1]))
+    for token, allowed in enumerate(grammar.allowed([matcher])[0]):
+        spelt = grammar.spelt(token) if allowed else b"x"
+        assert not any(byte < 32 or byte == 127 for byte in spelt)
+        assert b"\\" not in spelt
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "{}",
+        "[]",
+        answer(CHEQUE, {})[:-1],
+        answer(CHEQUE, {"montant_numerique": "12,5"}),
+        answer(CHEQUE, {"devise": "BTC"}),
+        answer(CHEQUE, {}).replace("lieu", "ville"),
+        json.dumps({**json.loads(answer(CHEQUE, {})), "lieu": 3}),
+    ],
+)
+def test_what_does_not_fit_the_form_is_told_apart(raw: str) -> None:
+    assert not fits(CHEQUE, raw)
+    assert fits(CHEQUE, answer(CHEQUE, {}))
+
+
+def test_a_tokenizer_that_grammars_cannot_use_is_one_line() -> None:
+    with pytest.raises(ReaderError, match="tokenizer") as error:
+        Grammar(object(), rows=640)
+    assert "\n" not in str(error.value)
+
+
+def test_a_form_that_no_grammar_accepts_is_one_line(grammar: Grammar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Form, "schema", lambda self: {"type": "string", "pattern": "("})
+    with pytest.raises(ReaderError, match="no grammar accepts the form") as error:
+        grammar.follow(Form((Field("unknown", "text"),)))
+    assert "\n" not in str(error.value)
