@@ -1,0 +1,255 @@
+"""One client of Label Studio: tasks and labels page by page, predictions, project settings, backends, webhooks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from cheques.settings import Settings
+from studio.config import Config
+from studio.connection import Connection, StudioError
+from studio.formats import Label, label
+from studio.records import Project, Stored, Task, moment, project_of, task_of, where
+
+__all__ = ["Project", "Stored", "Studio", "StudioError", "Task"]
+
+SAMPLING = "Uncertainty sampling"
+TASKS_A_PAGE = 500
+LABELS_A_PAGE = 100  # these come with annotations and every stored prediction
+PREDICTIONS_A_REQUEST = 500
+
+
+class Studio:
+    """Label Studio at `url`; `token` is a legacy token or a personal access token. Every method raises StudioError."""
+
+    def __init__(self, url: str, token: str, timeout: float = 60.0, attempts: int = 4) -> None:
+        self.url = url.rstrip("/")
+        self._connection = Connection(url, token, timeout, attempts)
+        self._get, self._call, self._sdk = self._connection.get, self._connection.call, self._connection.sdk
+
+    @classmethod
+    def of(cls, settings: Settings) -> Studio:
+        """The Label Studio of the settings."""
+        if settings.studio_token is None:
+            raise StudioError(
+                "no token for Label Studio: set CHEQUEMATE_STUDIO_TOKEN (Label Studio > Account & Settings > token)"
+            )
+        return cls(str(settings.studio_url), settings.studio_token.get_secret_value())
+
+    def whoami(self) -> dict[str, Any]:
+        """The user whose token this is: id, email, …"""
+        user: dict[str, Any] = self._call(self._sdk.users.whoami).dict()
+        return user
+
+    def server_version(self) -> str:
+        """The release of the server; asked without a token."""
+        return str(self._get("/api/version", auth=False).json().get("release", ""))
+
+    def projects(self) -> list[Project]:
+        """All projects that the token's user sees."""
+        return [project_of(p.dict()) for p in self._call(lambda: list(self._sdk.projects.list()))]
+
+    def project(self, project: int) -> Project:
+        try:
+            return project_of(self._get(f"/api/projects/{project}").json())
+        except StudioError as error:
+            if error.status != 404:
+                raise
+            ids = ", ".join(str(p.id) for p in self.projects()) or "none yet"
+            raise StudioError(
+                f"Label Studio has no project {project}; it has {ids}: choose one of these", 404
+            ) from None
+
+    def create_project(self, title: str, label_config: str) -> Project:
+        made = self._call(lambda: self._sdk.projects.create(title=title, label_config=label_config), safe=False)
+        return self.project(made.id)
+
+    def patch_project(self, project: int, **changes: Any) -> None:
+        """Change settings of a project: model_version, sampling, show_collab_predictions, …"""
+        self._call(lambda: self._sdk.projects.update(project, **changes))
+
+    def serve(self, project: int, version: str) -> None:
+        """Show the predictions of `version`, the lowest score first: once they are imported, never before."""
+        self.patch_project(project, model_version=version, sampling=SAMPLING, show_collab_predictions=True)
+
+    def annotators(self, project: int) -> int:
+        """How many people have annotated in the project."""
+        return len(self._get(f"/api/projects/{project}/annotators/").json())
+
+    def members(self, project: int) -> int:
+        """How many members the project has; 0 where the edition knows none."""
+        try:
+            return len(self._get(f"/api/projects/{project}/members").json())
+        except StudioError as error:
+            if error.status == 404:
+                return 0
+            raise
+
+    def predicted_versions(self, project: int) -> dict[str, int]:
+        """How many predictions of each version the project holds."""
+        return {
+            str(name): int(count)
+            for name, count in self._get(f"/api/projects/{project}/model-versions/").json().items()
+        }
+
+    def token_settings(self) -> dict[str, bool]:
+        """Which kinds of token the organisation accepts: api_tokens_enabled, legacy_api_tokens_enabled."""
+        return dict(self._get("/api/jwt/settings").json())
+
+    def clock_ahead(self) -> float:
+        """By how many seconds the server's clock is ahead of this machine's."""
+        sent = parsedate_to_datetime(self._get("/api/version", auth=False).headers["Date"])
+        return (sent - datetime.now(UTC)).total_seconds()
+
+    def import_tasks(self, project: int, tasks: list[dict[str, Any]]) -> list[int]:
+        """Add tasks (data such as {"image": URL}, or whole tasks with annotations); their ids, in this order."""
+        made = self._call(
+            lambda: self._sdk.projects.import_tasks(project, request=tasks, return_task_ids=True), safe=False
+        )
+        return list(made.task_ids)
+
+    def serve_files(self, project: int, folder: str) -> None:
+        """Let the project's tasks show `/data/local-files/?d=…` of this folder; again does no harm."""
+        known = self._get("/api/storages/localfiles", project=project).json()
+        if not any(str(storage.get("path", "")).rstrip("/") == folder.rstrip("/") for storage in known):
+            about = {"project": project, "path": folder, "title": "cheques", "use_blob_urls": True}
+            self._call(lambda: self._sdk.import_storage.local.create(**about), safe=False)
+
+    def tasks(
+        self, project: int, config: Config, *, unlabelled: bool = False, stored: bool = False, after: int = 0
+    ) -> Iterator[Task]:
+        """Tasks in ascending id, page by page: memory stays flat over any number of them.
+
+        unlabelled: only those that nobody has annotated. stored: with their predictions (slower). after: an id.
+        """
+        wanted = [where("total_annotations", "equal", 0)] if unlabelled else []
+        size, fields = (LABELS_A_PAGE, "all") if stored else (TASKS_A_PAGE, "task_only")
+        for task in self._pages(project, wanted, size, fields, after):
+            yield task_of(task, config)
+
+    def task(self, task: int, config: Config) -> Task:
+        return task_of(self._get(f"/api/tasks/{task}", resolve_uri="false").json(), config)
+
+    def labels(self, project: int, config: Config, since: str = "") -> Iterator[Label]:
+        """Every annotation, skips too, task by task, page by page.
+
+        since: an `updated_at`; only tasks that changed after it. A deletion shows in `changed_tasks` alone.
+        """
+        for _, labels in self.changed_tasks(project, config, since):
+            yield from labels
+
+    def changed_tasks(self, project: int, config: Config, since: str = "") -> Iterator[tuple[int, tuple[Label, ...]]]:
+        """(task, its annotations) of every task that has some, or, with `since`, of every task that changed after it.
+
+        A task that lost its last annotation after `since` comes with none.
+        """
+        if since:
+            passes = [[where("updated_at", "greater", moment(since), "Datetime")]]
+        else:
+            passes = [
+                [where("total_annotations", "greater", 0)],
+                [where("total_annotations", "equal", 0), where("cancelled_annotations", "greater", 0)],
+            ]
+        for wanted in passes:
+            for task in self._pages(project, wanted, LABELS_A_PAGE, "all"):
+                yield task["id"], tuple(label(annotation, task, config) for annotation in task["annotations"])
+
+    def import_predictions(self, project: int, predictions: Iterable[dict[str, Any]]) -> int:
+        """Store predictions ({"task": id, **formats.prediction(…)}), a chunk at a time; how many were stored.
+
+        Label Studio keeps what a task had before: who runs twice asks `tasks(stored=True)` what is there.
+        """
+        rest, count = iter(predictions), 0
+        while chunk := list(islice(rest, PREDICTIONS_A_REQUEST)):
+            self._call(partial(self._sdk.projects.import_predictions, project, request=chunk), safe=False)
+            count += len(chunk)
+        return count
+
+    def patch_score(self, prediction: int, score: float) -> None:
+        """Move a stored prediction in the order of labelling without reading again."""
+        self._call(lambda: self._sdk.predictions.update(prediction, score=score))
+
+    def delete_prediction(self, prediction: int) -> None:
+        self._call(lambda: self._sdk.predictions.delete(prediction))
+
+    def annotate(self, task: int, result: list[dict[str, Any]], **more: Any) -> int:
+        """Submit an annotation as a person would (lead_time, parent_prediction, was_cancelled, …); its id."""
+        return int(self._call(lambda: self._sdk.annotations.create(task, result=result, **more), safe=False).id)
+
+    def next_task(self, project: int) -> dict[str, Any] | None:
+        """The task that the "Label All Tasks" button would show to the token's user; None when all are done."""
+        try:
+            return dict(self._get(f"/api/projects/{project}/next").json())
+        except StudioError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def backends(self, project: int) -> list[dict[str, Any]]:
+        """The project's ML backends: id, url, title, state, auth_method, error_message, …"""
+        return list(self._get("/api/ml", project=project).json())
+
+    def register_backend(self, project: int, url: str, title: str, user: str, password: str) -> int:
+        """Connect the backend at `url` with basic auth, or bring the one of this title up to date; its id.
+
+        Label Studio asks /health and /setup at once: the backend must be up. Sets project.model_version to `title`.
+        """
+        auth = {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password} if password else {}
+        known = next((b["id"] for b in self.backends(project) if b["title"] == title), None)
+        # A PATCH needs url, project and title each time: with the title alone the server answers 500.
+        about = {"url": url, "project": project, "title": title, **auth}
+        if known is None:
+            return int(self._call(lambda: self._sdk.ml.create(**about), safe=False).id)
+        self._call(lambda: self._sdk.ml.update(known, **about))
+        return int(known)
+
+    def webhooks(self, project: int) -> list[dict[str, Any]]:
+        """The project's webhooks: id, url, headers, actions, is_active, …"""
+        return [w for w in self._get("/api/webhooks/", project=project).json() if w.get("project") == project]
+
+    def register_webhook(self, project: int, url: str, headers: Mapping[str, str], was: str = "") -> int:
+        """Send every event of the project to `url` with these headers; its id. was: the address it had before.
+
+        The one that Label Studio makes for a backend carries no auth: it is given these headers. One that outlived
+        its backend would be heard twice: those at the former address are removed.
+        """
+        about: dict[str, Any] = {"url": url, "headers": dict(headers), "is_active": True}
+        about |= {"send_payload": True, "send_for_all_actions": True}
+        ours = [w["id"] for w in self.webhooks(project) if w["url"].rstrip("/") in (url.rstrip("/"), was.rstrip("/"))]
+        for extra in ours[1:]:
+            self._call(partial(self._sdk.webhooks.delete, extra))
+        if not ours:
+            return int(self._call(lambda: self._sdk.webhooks.create(project=project, **about), safe=False).id)
+        self._call(lambda: self._sdk.webhooks.update(ours[0], **about))
+        return int(ours[0])
+
+    def get_file(self, path: str, limit: int) -> bytes:
+        """An uploaded or local file of Label Studio's ("/data/…"), of at most `limit` bytes."""
+        return self._connection.download(path, limit)
+
+    def _pages(
+        self, project: int, wanted: list[dict[str, Any]], size: int, fields: str, after: int = 0
+    ) -> Iterator[dict[str, Any]]:
+        # By id and not by page number: tasks that are labelled meanwhile would shift the pages, and some be missed.
+        while True:
+            query = {
+                "filters": {"conjunction": "and", "items": [where("id", "greater", after), *wanted]},
+                "ordering": ["tasks:id"],
+            }
+            page = self._get(
+                "/api/tasks",
+                project=project,
+                fields=fields,
+                page_size=size,
+                resolve_uri="false",
+                query=json.dumps(query),
+            ).json()["tasks"]
+            yield from page
+            if len(page) < size:
+                return
+            after = page[-1]["id"]

@@ -1,0 +1,154 @@
+"""How Label Studio is reached: its token, its retries, and one line for each way in which it fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import httpx
+import requests
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+T = TypeVar("T")
+
+NO_ANSWER = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    httpx.TransportError,
+)
+
+
+class StudioError(Exception):
+    """Label Studio is away, refuses the token, or lacks what was asked for: one line, what and what to do.
+
+    status: the HTTP status; None where there was no answer at all.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Connection:
+    """The sdk for what it can do, plain requests for what is paged or streamed; both raise StudioError."""
+
+    def __init__(self, url: str, token: str, timeout: float, attempts: int) -> None:
+        from label_studio_sdk import LabelStudio
+
+        self.url = url.rstrip("/")
+        self._timeout = timeout
+        self._attempts = attempts
+        self._session = requests.Session()
+        # The sdk knows legacy tokens from personal ones, and renews what the latter are exchanged for.
+        about = {"base_url": self.url, "api_key": token, "timeout": timeout}
+        self.sdk = self.call(lambda: LabelStudio(**about, max_retries=0, follow_redirects=False))
+
+    def get(self, path: str, *, auth: bool = True, **params: Any) -> requests.Response:
+        return self.call(lambda: self._send(path, auth, stream=False, params=params))
+
+    def download(self, path: str, limit: int) -> bytes:
+        """The body of `path`, of at most `limit` bytes."""
+
+        def send() -> bytes:
+            body = bytearray()
+            with self._send(path, auth=True, stream=True) as answer:
+                for part in answer.iter_content(1 << 16):
+                    body += part
+                    if len(body) > limit:
+                        raise StudioError(f"the file has more than {limit // 1_000_000} MB")
+            return bytes(body)
+
+        return self.call(send)
+
+    def _send(self, path: str, auth: bool, **more: Any) -> requests.Response:
+        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            # As an auth and not as a header, which a .netrc would replace.
+            if auth:
+                request.headers["Authorization"] = self.sdk._client_wrapper.get_headers()["Authorization"]
+            return request
+
+        answer = self._session.get(
+            self.url + path, auth=authorize, timeout=self._timeout, allow_redirects=False, **more
+        )
+        if answer.status_code >= 300:
+            raise requests.HTTPError(response=answer)
+        return answer
+
+    def call(self, send: Callable[[], T], safe: bool = True) -> T:
+        """Send, again after a pause where that may help; `safe`: doing it twice does no harm."""
+        try:
+            for attempt in Retrying(
+                stop=stop_after_attempt(self._attempts),
+                wait=wait_random_exponential(0.3, max=5),
+                retry=retry_if_exception(_may_pass if safe else _never_arrived),
+                reraise=True,
+            ):
+                with attempt:
+                    return send()
+        except Exception as error:
+            explained = self._explained(error)
+            if explained is None:
+                raise
+            raise explained from None
+        raise AssertionError("unreachable")
+
+    def _explained(self, error: Exception) -> StudioError | None:
+        if isinstance(error, NO_ANSWER):
+            return StudioError(f"Label Studio does not answer at {self.url}: start it, or set CHEQUEMATE_STUDIO_URL")
+        status = _status(error)
+        if status is None:
+            return None
+        detail = _detail(error)
+        match status:
+            case 401:
+                line = f"Label Studio at {self.url} refuses the token ({detail}): set a valid CHEQUEMATE_STUDIO_TOKEN"
+            case 403:
+                line = f"Label Studio at {self.url} forbids this to the token's user ({detail})"
+            case _ if 300 <= status < 400:
+                line = f"Label Studio at {self.url} redirects: set CHEQUEMATE_STUDIO_URL to its final address"
+            case _:
+                line = f"Label Studio at {self.url} answers {status}: {detail}"
+        return StudioError(line, status)
+
+
+def _status(error: BaseException) -> int | None:
+    if isinstance(error, requests.HTTPError):
+        return error.response.status_code
+    status = getattr(error, "status_code", None)  # the sdk's ApiError
+    return status if isinstance(status, int) else None
+
+
+def _detail(error: Exception) -> str:
+    """What the server says is wrong, on one line."""
+    if isinstance(error, requests.HTTPError):
+        try:
+            body: Any = error.response.json()
+        except ValueError:
+            body = error.response.reason
+    else:
+        body = getattr(error, "body", "")
+    if isinstance(body, Mapping):
+        body = " ".join(_leaves(body.get("validation_errors") or body.get("detail") or body))
+    # Some of the server's messages repeat what was sent, and that may be personal; others hold links.
+    text = re.sub(r"\{.*\}|<[^>]*>", "", str(body))
+    return " ".join(text.split())[:300]
+
+
+def _leaves(body: Any) -> list[str]:
+    if isinstance(body, Mapping):
+        return [leaf for part in body.values() for leaf in _leaves(part)]
+    if isinstance(body, list):
+        return [leaf for part in body for leaf in _leaves(part)]
+    return [str(body)]
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, NO_ANSWER):
+        return True
+    return (_status(error) or 0) in (429, 502, 503, 504)
+
+
+def _never_arrived(error: BaseException) -> bool:
+    return isinstance(error, httpx.ConnectError | requests.ConnectTimeout) or _status(error) in (429, 503)

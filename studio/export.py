@@ -1,0 +1,71 @@
+"""A JSON export of Label Studio -> Labels. It carries no labeling configuration: the fields are those that occur."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cheques.fields import CHEQUE, Field, Form
+from studio.config import NAMED, Config
+from studio.connection import StudioError
+from studio.formats import Label, label
+
+
+class BadExport(StudioError):
+    """A file that is no export: one line, what and what to do."""
+
+
+def read_export(path: Path) -> list[Label]:
+    """Every annotation of an export (`…/export?exportType=JSON`). Raises BadExport."""
+    try:
+        tasks = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadExport(f"{path}: {error.strerror}; give a JSON export of Label Studio") from None
+    except ValueError:
+        raise BadExport(f"{path}: no JSON; export the project from Label Studio as JSON") from None
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise BadExport(f"{path}: no list of tasks; export the project from Label Studio as JSON")
+    if tasks and not any("annotations" in task for task in tasks):
+        raise BadExport(f"{path}: tasks without annotations (JSON-MIN?); export the project as JSON, not JSON-MIN")
+    config = _config(tasks)
+    return [label(annotation, task, config) for task in tasks for annotation in _annotations(path, task)]
+
+
+def _annotations(path: Path, task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    annotations = task.get("annotations") or []
+    if not isinstance(task.get("id"), int):
+        raise BadExport(f"{path}: a task without an id; export the project from Label Studio as JSON")
+    return [one for one in annotations if isinstance(one, dict) and isinstance(one.get("id"), int)]
+
+
+def _config(tasks: list[dict[str, Any]]) -> Config:
+    """The form that annotations and snapshots of predictions make together, in the order of a cheque's fields."""
+    choices: dict[str, dict[str, None]] = {}
+    kinds: dict[str, str] = {}
+    for region in _regions(tasks):
+        name, value = str(region.get("from_name", "")), region["value"]
+        if "text" in value or "choices" in value:
+            kinds[name] = "choice" if "choices" in value else "text"
+            given = value.get("choices") or ()
+            choices.setdefault(name, {}).update(dict.fromkeys(str(one) for one in given))
+    known = [name for name in CHEQUE.names if name in kinds]
+    names = [*known, *sorted(set(kinds) - set(known))]
+    fields = [
+        Field(name, "choice" if kinds[name] == "choice" else NAMED.get(name, "text"), choices=tuple(choices[name]))
+        for name in names
+        if name
+    ]
+    return Config(Form(tuple(fields)) if fields else CHEQUE, "image", "image")
+
+
+def _regions(tasks: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for task in tasks:
+        for annotation in task.get("annotations") or ():
+            if isinstance(annotation, dict):
+                snapshot = annotation.get("prediction")
+                predicted = snapshot.get("result") if isinstance(snapshot, dict) else None
+                for region in [*(annotation.get("result") or ()), *(predicted or ())]:
+                    if isinstance(region, dict) and isinstance(region.get("value"), dict):
+                        yield region

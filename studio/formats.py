@@ -1,0 +1,216 @@
+"""Label Studio's formats: Reading -> prediction, annotation -> Label."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cheques.fields import UNREADABLE, Field, Form
+from cheques.reading.reader import Reading
+from cheques.values import BadValue, canonical, canonical_or_text, one_line
+from studio.config import BadConfig, Config, read_config
+
+__all__ = ["BadConfig", "Config", "Label", "disagreements", "label", "prediction", "read_config", "truth", "values_of"]
+
+Change = Literal["accepted", "corrected", "filled"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a person submitted for one task.
+
+    values: canonical, every field of the form; what has no canonical form is kept as its text and named in `problems`.
+    seconds: the lead time; None where the client sent none. shown: the values of the prediction it started from;
+    None: nothing was shown. version: that prediction's version. changed: by field, only where something was given
+    or shown. ambiguous: some field has two values, so that the label tells nothing for sure. offered: it started from
+    a stored prediction, be its result empty. imported: made through the API, so that no page timed it.
+    """
+
+    task: int
+    annotation: int
+    image: str
+    values: dict[str, str]
+    updated_at: str
+    seconds: float | None = None
+    annotator: int | None = None
+    skipped: bool = False
+    ground_truth: bool = False
+    changed: dict[str, Change] = field(default_factory=dict)
+    shown: dict[str, str] | None = None
+    version: str = ""
+    problems: tuple[str, ...] = ()
+    ambiguous: bool = False
+    created_at: str = ""
+    offered: bool = False
+    imported: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """May it be taken for the truth?"""
+        return not self.skipped and not self.ambiguous
+
+
+def prediction(config: Config, reading: Reading, version: str, score: float, blind: bool = False) -> dict[str, Any]:
+    """A prediction as Label Studio stores it: a region for each value that is not empty, each with its confidence.
+
+    blind: an empty result, so that the annotator is shown nothing. What the configuration cannot hold (a "?" that
+    is no choice of it) is left out: the annotator finds that field empty.
+    """
+    regions = [] if blind else [_region(config, f, reading) for f in config.form if _fits(config, f, reading)]
+    return {"model_version": version, "score": _number(score), "result": regions}
+
+
+def _fits(config: Config, field: Field, reading: Reading) -> bool:
+    value = reading.values.get(field.name, "")
+    if field.kind != "choice":
+        return bool(value)
+    return value in field.choices or (value == UNREADABLE and field.name not in config.no_unknown)
+
+
+def _region(config: Config, field: Field, reading: Reading) -> dict[str, Any]:
+    kind = "choices" if field.kind == "choice" else "textarea"
+    value = {"choices" if kind == "choices" else "text": [reading.values[field.name]]}
+    return {
+        "id": field.name,
+        "from_name": field.name,
+        "to_name": config.image_tag,
+        "type": kind,
+        "value": value,
+        # The sdk's regions lose the score when they are serialised; a dict keeps it.
+        "score": _number(reading.confidence.get(field.name, 0.0)),
+    }
+
+
+def _number(score: float) -> float:
+    # NaN is no JSON, and a missing score is served before all others.
+    return round(float(score), 6) if math.isfinite(score) else 0.0
+
+
+def values_of(result: Iterable[Any], form: Form) -> tuple[dict[str, list[str]], dict[str, str], list[str]]:
+    """Regions of an annotation or a prediction: texts by field, origins by field, names that the form does not have."""
+    texts: dict[str, list[str]] = {}
+    origins: dict[str, str] = {}
+    unknown: list[str] = []
+    for region in result if isinstance(result, list) else ():
+        if not isinstance(region, Mapping) or not isinstance(value := region.get("value"), Mapping):
+            continue
+        name = str(region.get("from_name", ""))
+        if name not in form.names:
+            unknown.append(name)
+            continue
+        raw = value.get("text", value.get("choices", []))
+        found = [one_line(part) for part in ([raw] if isinstance(raw, str) else raw or ()) if one_line(part)]
+        texts.setdefault(name, []).extend(found)
+        origins[name] = str(region.get("origin", ""))
+    return texts, origins, unknown
+
+
+def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config) -> Label:
+    """What an annotation of a task (both as Label Studio's API sends them) says. Never raises on what people typed."""
+    texts, origins, unknown = values_of(annotation.get("result") or [], config.form)
+    place = f"task {task['id']}, annotation {annotation['id']}"
+    problems = [f"{place}: {name} is no field of the form; ignored" for name in dict.fromkeys(unknown)]
+    values: dict[str, str] = {}
+    ambiguous = False
+    for f in config.form:
+        # Values may be personal: problems name the place and the field, never what was typed.
+        given = {canonical_or_text(f, text) for text in texts.get(f.name, ())}
+        if len(given) > 1:
+            problems.append(f"{place}: {f.name} has {len(given)} values; the label is left out until one is deleted")
+            ambiguous = True
+        values[f.name] = next((canonical_or_text(f, text) for text in texts.get(f.name, ())), "")
+        if not _is_canonical(f, values[f.name]):
+            problems.append(f"{place}: {f.name} is no value of kind {f.kind}; compared as text")
+    parent = _parent(annotation, task)
+    shown = _shown(parent, config)
+    by = annotation.get("completed_by")
+    return Label(
+        task=int(task["id"]),
+        annotation=int(annotation["id"]),
+        image=str((task.get("data") or {}).get(config.image_key) or ""),
+        values=values,
+        updated_at=str(annotation.get("updated_at") or ""),
+        seconds=_seconds(annotation.get("lead_time")),
+        annotator=by.get("id") if isinstance(by, Mapping) else by,
+        skipped=bool(annotation.get("was_cancelled")),
+        ground_truth=bool(annotation.get("ground_truth")),
+        changed=_changed(config.form, values, shown, origins),
+        shown=shown,
+        version=str((parent or {}).get("model_version") or ""),
+        problems=tuple(problems),
+        ambiguous=ambiguous,
+        created_at=str(annotation.get("created_at") or ""),
+        offered=parent is not None,
+        imported=_imported(annotation),
+    )
+
+
+def _imported(annotation: Mapping[str, Any]) -> bool:
+    """Did it come through the API? The page always sends a lead time, and marks each region with its origin."""
+    if annotation.get("import_id") or annotation.get("last_action") == "imported" or annotation.get("bulk_created"):
+        return True
+    regions = [region for region in annotation.get("result") or () if isinstance(region, Mapping)]
+    return _seconds(annotation.get("lead_time")) is None and not any(region.get("origin") for region in regions)
+
+
+def _is_canonical(field: Field, value: str) -> bool:
+    try:
+        return canonical(field, value) == value
+    except BadValue:
+        return False
+
+
+def _seconds(lead_time: Any) -> float | None:
+    # API clients send none, or zero: no time that a person took.
+    return float(lead_time) if isinstance(lead_time, int | float) and lead_time > 0 else None
+
+
+def _parent(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The prediction that the annotator started from, if it is still known; the snapshot in an export is as good."""
+    wanted = annotation.get("parent_prediction")
+    for stored in task.get("predictions") or ():
+        if isinstance(stored, Mapping) and wanted is not None and stored.get("id") == wanted:
+            return stored
+    snapshot = annotation.get("prediction")
+    return snapshot if isinstance(snapshot, Mapping) and "result" in snapshot else None
+
+
+def _shown(parent: Mapping[str, Any] | None, config: Config) -> dict[str, str] | None:
+    if parent is None or not parent.get("result"):
+        return None
+    texts, _, _ = values_of(parent["result"], config.form)
+    return {f.name: next((canonical_or_text(f, text) for text in texts.get(f.name, ())), "") for f in config.form}
+
+
+def _changed(
+    form: Form, values: Mapping[str, str], shown: Mapping[str, str] | None, origins: Mapping[str, str]
+) -> dict[str, Change]:
+    """By comparison with what was shown; where that is not known any more, by the origin that the page noted."""
+    by_origin: dict[str, Change] = {"prediction": "accepted", "prediction-changed": "corrected"}
+    changed: dict[str, Change] = {}
+    for name in form.names:
+        before = (shown or {}).get(name, "")
+        if shown is not None and before == values[name]:
+            changed[name] = "accepted"
+        elif before:
+            changed[name] = "corrected"
+        elif values[name]:
+            changed[name] = by_origin.get(origins.get(name, ""), "filled") if shown is None else "filled"
+    return changed
+
+
+def truth(labels: Sequence[Label]) -> Label | None:
+    """Which label of one task is true: the one marked ground truth, else the latest that can be used."""
+    usable = [one for one in labels if one.usable]
+    return max(usable, key=lambda one: (one.ground_truth, one.updated_at, one.annotation), default=None)
+
+
+def disagreements(labels: Sequence[Label]) -> tuple[str, ...]:
+    """The fields on which the annotators of one task disagree, by the latest usable label of each."""
+    latest: dict[int | None, Label] = {}
+    for one in sorted((one for one in labels if one.usable), key=lambda one: (one.updated_at, one.annotation)):
+        latest[one.annotator] = one
+    names = dict.fromkeys(name for one in latest.values() for name in one.values)
+    return tuple(name for name in names if len({one.values.get(name, "") for one in latest.values()}) > 1)

@@ -1,0 +1,143 @@
+"""Which image URLs are fetched, from where, and what is said of the others."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from cheques.images import BadImage
+from cheques.settings import Settings
+from studio import images
+from studio.images import fetch_image
+
+
+def png(size: tuple[int, int] = (6, 4)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "white").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Web(BaseHTTPRequestHandler):
+    """Serves /c.png, redirects from /to/…, and streams for ever from /endless."""
+
+    def do_GET(self) -> None:
+        if self.path == "/c.png":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(png())
+        elif self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
+            self.end_headers()
+        elif self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+            except OSError:
+                pass
+        else:
+            self.send_error(404)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def settings(**more: Any) -> Settings:
+    return Settings(_env_file=None, studio_url="http://studio.example", studio_token=None, **more)  # type: ignore[call-arg]
+
+
+def test_a_local_file_is_read_from_the_shared_root(tmp_path: Path) -> None:
+    (tmp_path / "été").mkdir()
+    (tmp_path / "été" / "c 1.png").write_bytes(png())
+    for url in (
+        "/data/local-files/?d=%C3%A9t%C3%A9/c%201.png",
+        "http://studio.example/data/local-files/?d=été/c+1.png",
+    ):
+        assert fetch_image(url, settings(files_root=tmp_path)).size == (6, 4)
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "/../secret.png", "%2e%2e/secret.png", "link.png"])
+def test_nothing_outside_the_root_is_read(tmp_path: Path, path: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret.png").write_bytes(png())
+    (root / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(BadImage, match="leaves CHEQUEMATE_FILES_ROOT"):
+        fetch_image(f"/data/local-files/?d={path}", settings(files_root=root))
+
+
+def test_a_data_uri_is_an_image() -> None:
+    assert fetch_image("data:image/png;base64," + base64.b64encode(png()).decode(), settings()).size == (6, 4)
+
+
+def test_an_allowed_host_is_fetched_with_its_port_or_without(web: str) -> None:
+    assert fetch_image(f"{web}/c.png", settings(image_hosts=("127.0.0.1",))).size == (6, 4)
+    assert fetch_image(f"{web}/c.png", settings(image_hosts=(web.removeprefix("http://"),))).size == (6, 4)
+
+
+def test_a_redirect_leads_to_allowed_hosts_only(web: str) -> None:
+    here = settings(image_hosts=("127.0.0.1",))
+    assert fetch_image(f"{web}/to//c.png", here).size == (6, 4)
+    with pytest.raises(BadImage, match=r"host 10\.0\.0\.1 is not allowed"):
+        fetch_image(f"{web}/to/http://10.0.0.1/c.png", here)
+    with pytest.raises(BadImage, match="scheme 'file'"):
+        fetch_image(f"{web}/to/file:///etc/passwd", here)
+
+
+def test_a_download_ends_at_the_limit(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "LARGEST", 1_000_000)
+    with pytest.raises(BadImage, match="more than 1 MB"):
+        fetch_image(f"{web}/endless", settings(image_hosts=("127.0.0.1",)))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (None, "no image"),
+        ("  ", "no image"),
+        ("http://169.254.169.254/latest/meta-data", "not allowed: add it to CHEQUEMATE_IMAGE_HOSTS"),
+        ("http://studio.example:8081/data/upload/c.png", "not allowed"),
+        ("http://studio.example@evil.example/c.png", "host evil.example is not allowed"),
+        ("file:///etc/passwd", "scheme 'file' is not fetched"),
+        ("//evil.example/c.png", "not fetched"),
+        ("s3://bucket/c.png", "scheme 's3' is not fetched"),
+        ("c.png", "not fetched"),
+        ("http://[::1", "not a URL"),
+        ("data:image/png;base64,@@", "no base64"),
+        ("data:image/png", "without data"),
+        ("data:,text", "not a PNG"),
+        ("/api/current-user/token", "not a file of Label Studio"),
+        ("/data/%2e%2e/api/current-user/token", "not a file of Label Studio"),
+        ("/data/upload/1/c.png", "set CHEQUEMATE_STUDIO_TOKEN"),
+        ("/data/local-files/?d=none.png", "no such file under CHEQUEMATE_FILES_ROOT"),
+        ("/data/local-files/?d=%00", "file not read"),
+        ("/data/local-files/", "no such file"),
+    ],
+)
+def test_everything_else_is_refused_in_one_line(url: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(BadImage, match=said) as caught:
+        fetch_image(url, settings(files_root=tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_allowed_host_that_is_away_says_so() -> None:
+    with pytest.raises(BadImage, match=r"127\.0\.0\.1 does not answer"):
+        fetch_image("http://127.0.0.1:1/c.png", settings(image_hosts=("127.0.0.1",)))
