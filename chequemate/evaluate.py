@@ -1,0 +1,104 @@
+"""`chequemate evaluate`: how well a version reads a folder of cheques whose truth is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from cheques.reading.reader import Adapter
+    from cheques.settings import Settings
+
+console = Console()
+WARNED = 5  # lines about cheques left out; the rest are counted
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Images and truth.jsonl.")],
+    version: Annotated[str, typer.Option(help="A version's name, or base; the champion otherwise.")] = "",
+    project: Annotated[str, typer.Option(help="The project the version belongs to.")] = "local",
+    free: Annotated[bool, typer.Option(help="Decode without the grammar.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores there.")] = None,
+) -> None:
+    """Read a folder with images and truth.jsonl, and score the readings."""
+    from cheques.fields import CHEQUE
+    from cheques.reading.reader import open_reader
+    from cheques.settings import settings
+    from trainer.dataset import read_folder
+    from trainer.evaluate import evaluate as judge
+
+    examples, problems = read_folder(folder, CHEQUE)
+    warn(problems)
+    adapter = _adapter(settings(), project, version)
+    reader = open_reader(settings())
+    try:
+        with bars() as progress:
+            task = progress.add_task(f"reading with {adapter.name if adapter else 'the base'}", total=len(examples))
+            scores = judge(
+                reader,
+                CHEQUE,
+                adapter,
+                examples,
+                constrained=not free,
+                on_read=lambda done, total: progress.update(task, completed=done),
+            )
+    finally:
+        reader.close()
+    content = scores.as_json()
+    if json_file:
+        json_file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    console.print(scores_table(content))
+
+
+def _adapter(settings: Settings, project: str, version: str) -> Adapter | None:
+    from trainer.versions import VersionError, Versions
+
+    versions = Versions(settings.home, project)
+    if version == "base":
+        return None
+    chosen = versions.get(version) if version else versions.champion()
+    if chosen and (problem := chosen.problem()):
+        raise VersionError(problem)
+    return chosen.adapter if chosen else None
+
+
+def scores_table(scores: dict[str, Any], title: str = "") -> Table:
+    """Scores for people: what so few cheques cannot carry is a dash."""
+    table = Table("", "", title=title, show_header=False)
+    table.add_row("cheques", str(scores["n"]))
+    table.add_row("exact match, mean of the cheques", _percent(scores["mean"]))
+    table.add_row("exact match, median", _percent(scores["median"]))
+    for name, rate in scores["fields"].items():
+        table.add_row(f"  {name}", _percent(rate))
+    table.add_row("cheques without any field right", str(scores["hard"]))
+    table.add_row("valid JSON", _percent(scores["valid_json"]))
+    table.add_row("calibration error", _percent(scores["ece"]))
+    table.add_row("AUROC of the confidence", "–" if scores["auroc"] is None else f"{scores['auroc']:.3f}")
+    for target, rate in scores["read_rate"].items():
+        table.add_row(f"amounts read at {float(target):.1%} misread", _percent(rate))
+    if scores["seconds_per_cheque"] is not None:
+        table.add_row("seconds a cheque", f"{scores['seconds_per_cheque']:.2f}")
+    return table
+
+
+def warn(problems: list[str]) -> None:
+    """The first lines of what was left out, and how many more there are."""
+    for line in problems[:WARNED]:
+        console.print(f"left out: {line}", style="yellow", markup=False, soft_wrap=True)
+    if len(problems) > WARNED:
+        console.print(f"left out: {len(problems) - WARNED} more", style="yellow")
+
+
+def bars() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate:.1%}"

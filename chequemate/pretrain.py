@@ -1,0 +1,35 @@
+"""`chequemate pretrain`: trains the small reader that ships with the project, from nothing, on drawn cheques."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pretrain(
+    minutes: Annotated[float, typer.Option(min=0.1, help="how long to train, over all resumes")] = 120.0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoints in --out")] = False,
+    out: Annotated[Path, typer.Option(help="checkpoints and the best model (in its folder `model`)")] = Path(
+        ".chequemate/pretraining"
+    ),
+) -> None:
+    """Train the small reader on drawn cheques; the best model so far is always in OUT/model."""
+    import torch
+
+    from trainer.pretraining import checkpoint
+    from trainer.pretraining.run import pretrain as train
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise typer.BadParameter(f"{device}: no CUDA device here; use --device cpu", param_hint="--device")
+    if not resume and any(out.glob("*.safetensors")):
+        raise typer.BadParameter(
+            f"{out} holds checkpoints: add --resume to go on, or give another --out", param_hint="--out"
+        )
+    try:
+        train(minutes, device, out, resume=resume, ship=out / "model", log=typer.echo)
+    except checkpoint.BadCheckpoint as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

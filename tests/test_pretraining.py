@@ -1,0 +1,255 @@
+"""Pretraining: the tokenizer spells what must be read, the quick tower is the real one, a resume is exact."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from cheques.drawing import draw_cheque, draw_line  # noqa: E402
+from cheques.drawing.hands import SEEN, UNSEEN  # noqa: E402
+from cheques.fields import CHEQUE  # noqa: E402
+from cheques.reading.prompt import answer, conversation, question  # noqa: E402
+from trainer.pretraining import align, checkpoint, ctc, export, model, run, samples, speech, vision, wording  # noqa: E402
+from trainer.pretraining import tokenizer as tok  # noqa: E402
+from trainer.pretraining.checkpoint import BadCheckpoint, Progress  # noqa: E402
+from trainer.pretraining.letters import BLANK, NUMBER  # noqa: E402
+from trainer.pretraining.lines import PAGE, LinesStage, pixels  # noqa: E402
+from trainer.pretraining.loop import Plan, rate, train  # noqa: E402
+from trainer.pretraining.samples import EXAM, Cheques, Lines  # noqa: E402
+
+TRUTH = {
+    "montant_numerique": "1234.56",
+    "montant_lettres": "mille deux cent quatre-vingt-quinze euros et cinquante-six centimes",
+    "date": "2024-05-03",
+    "beneficiaire": "Société Dupœl (Frères)",
+    "signature": "présente",
+    "lieu": "Saint-Étienne",
+    "devise": "EUR",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def pieces(text: str) -> list[str]:
+    tokenizer = tok.core()
+    return [tokenizer.decode([token]) for token in wording.numbers(text)]
+
+
+# The tokenizer
+
+
+def test_an_answer_is_short_and_comes_back_as_it_was() -> None:
+    text = answer(CHEQUE, TRUTH)
+    numbers = wording.numbers(text)
+    assert tok.core().decode(numbers, skip_special_tokens=False) == text
+    assert len(numbers) < 80
+
+
+def test_keys_are_single_tokens() -> None:
+    assert pieces('{"montant_numerique": "", "montant_lettres": "') == [
+        '{"montant_numerique": "',
+        '", "montant_lettres": "',
+    ]
+    assert len(wording.numbers(question(CHEQUE))) < 50
+
+
+def test_digits_and_letters_stand_alone_and_number_words_do_not() -> None:
+    assert pieces("1234.56") == list("1234.56")
+    assert pieces("Dupré") == list("Dupré")
+    assert pieces("quatre-vingt-dix-sept mille") == ["quatre", "-vingt", "-dix", "-sept", " mille"]
+
+
+def test_any_text_survives() -> None:
+    for text in ("\x00\t«Ünïcødé» — 日本 🙂", 'a "b" \\ {"c": "d"}', ""):
+        assert tok.core().decode(wording.numbers(text)) == text
+
+
+def test_the_shipped_tokenizer_is_the_one_that_is_trained_with() -> None:
+    from tokenizers import Tokenizer
+
+    from cheques.settings import MODELS
+
+    shipped = Tokenizer.from_file(str(MODELS / "small" / "tokenizer.json"))
+    assert shipped.get_vocab() == tok.core().get_vocab()
+
+
+# The quick forward is the real one
+
+
+def test_the_quick_forward_equals_transformers_on_whole_cheques() -> None:
+    from PIL import Image
+
+    small = model.build(seed=1).eval()
+    processor = model.processor()
+    batch = Cheques(2, first=EXAM)(0)
+    text = [processor.apply_chat_template(conversation(CHEQUE, truth)) for truth in batch["truths"]]
+    images = [Image.fromarray(image) for image in batch["images"]]
+    inputs = processor(text=text, images=images, return_tensors="pt", padding=True, padding_side="right")
+    with torch.no_grad():
+        real = small(**inputs).logits
+        cut = vision.patches(pixels(batch["images"], small.model.visual.pos_embed.weight))
+        where = vision.places(PAGE, torch.zeros(2, 2, dtype=torch.long))
+        last, deep = vision.encode(small.model.visual, cut, where, PAGE)
+        tokens = torch.from_numpy(batch["tokens"])
+        quick = speech.scores(small, last, deep, where, PAGE, (torch.tensor(wording.before()), tokens))
+    start = len(wording.before()) + 180
+    shared = min(tokens.shape[1], real.shape[1] - start)
+    asked = tokens[:, :shared] != wording.numbers(tok.PAD)[0]
+    assert torch.equal(inputs["input_ids"][:, start : start + shared][asked], tokens[:, :shared][asked])
+    assert (real[:, start - 1 : start - 1 + shared] - quick[:, :shared])[asked].abs().max() < 1e-4
+
+
+def test_blocks_laid_out_in_rows_are_where_they_were() -> None:
+    where = vision.places((4, 6), torch.zeros(1, 2, dtype=torch.long))
+    states = (where[..., 0] * 10 + where[..., 1])[..., None].float()
+    assert vision.in_rows(states, where, (4, 6))[0, 3, 5, 0] == 35
+    assert vision.in_rows(states[:, :1], where[:, :1], (4, 6))[0, 3, 5, 0] == 0
+
+
+# What is trained on
+
+
+def test_the_same_number_gives_the_same_batch() -> None:
+    for draw in (Lines(3, rows=64, spoken=True), Cheques(2, keep=96)):
+        one, two = draw(5), draw(5)
+        assert np.array_equal(one["images"], two["images"]) and np.array_equal(one["tokens"], two["tokens"])
+        assert not np.array_equal(one["tokens"], draw(6)["tokens"])
+
+
+def test_training_never_draws_an_exam_seed_nor_an_unseen_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, str]] = []
+    monkeypatch.setattr(
+        samples, "draw_cheque", lambda seed, hands: drawn.append((seed, hands)) or draw_cheque(EXAM + seed, hands)
+    )
+    hands: set[str] = set()
+    monkeypatch.setattr(
+        samples, "draw_line", lambda rng, hand, *rest, **more: hands.add(hand) or draw_line(rng, hand, *rest, **more)
+    )
+    for stage in run.stages("cpu", fixed=0):
+        for number in range(4):
+            stage.draw(number)
+        assert stage.draw.first + 10**7 * stage.draw.size < EXAM
+    assert drawn and all(seed < EXAM and which == "seen" for seed, which in drawn)
+    assert hands <= {hand.name for hand in SEEN} and not hands & {hand.name for hand in UNSEEN}
+
+
+def test_kept_blocks_hold_all_that_is_written() -> None:
+    for seed in range(5):
+        cheque = draw_cheque(EXAM + seed)
+        kept = samples._kept(random.Random(0), cheque, 96)
+        assert len(kept) == 96 and (np.diff(kept) > 0).all()
+        for _, (x0, y0, x1, y1) in cheque.lines:
+            assert (y0 + y1) // 2 // 32 * 20 + (x0 + x1) // 2 // 32 in kept
+
+
+def test_owners_name_the_field_of_every_answered_token() -> None:
+    tokens, owners = wording.whole(TRUTH)
+    said = [token for token, owner in zip(tokens, owners, strict=True) if owner == CHEQUE.names.index("lieu")]
+    assert tok.core().decode(said) == 'Saint-Étienne", "devise": "'
+    first = [token for token, owner in zip(tokens, owners, strict=True) if owner == 0]
+    assert tok.core().decode(first) == '{"montant_numerique": "1234.56", "montant_lettres": "'
+
+
+# The throw-away head
+
+
+def test_decoding_drops_blanks_and_repetitions() -> None:
+    spoken = [BLANK, NUMBER["a"], NUMBER["a"], BLANK, NUMBER["a"], NUMBER["b"], BLANK, BLANK]
+    scores = torch.nn.functional.one_hot(torch.tensor([spoken]), len(NUMBER) + 1).float()
+    assert ctc.decode(scores) == ["aab"]
+    assert ctc.decode(scores, torch.tensor([4])) == ["a"]
+    assert ctc.errors(["aab"], ["ab"]) == 0.5
+
+
+def test_the_given_alignment_spells_the_line() -> None:
+    image, text = draw_line(random.Random(3), "patrick-hand", (384, 32), 0.0, text="cent trente euros")
+    aligned = align.frames(np.asarray(image), text, "patrick-hand")
+    letters = {number: letter for letter, number in NUMBER.items()}
+    assert "".join(letters[n] for n in aligned if n > 0) == text
+
+
+# The loop
+
+
+def plan(folder: Path, steps: float) -> Plan:
+    seconds = count()
+    return Plan(steps, folder, processes=0, measure_every=1e9, log=lambda _: None, clock=lambda: float(next(seconds)))
+
+
+def small_start() -> tuple[torch.nn.ModuleDict, run.Optimiser]:
+    return run.fresh("cpu", patches=2)
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_resume_is_exact(tmp_path: Path) -> None:
+    stage = LinesStage(2, fixed=0)
+    whole, optimiser = small_start()
+    train(stage, whole, optimiser, Progress("lines"), plan(tmp_path / "whole", 4))
+
+    first, optimiser = small_start()
+    halves = replace(plan(tmp_path / "halves", 4), measure_every=2.0, after_measure=_killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(stage, first, optimiser, Progress("lines"), halves)
+
+    second, optimiser = small_start()
+    progress = checkpoint.load(tmp_path / "halves" / "lines.safetensors", second, optimiser)
+    assert progress.batches == 2
+    optimiser.share_weights()
+    train(stage, second, optimiser, progress, plan(tmp_path / "halves", 4))
+    for (name, one), other in zip(whole.state_dict().items(), second.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_the_rate_warms_up_and_comes_down(tmp_path: Path) -> None:
+    p = plan(tmp_path, 1000)
+    shares = [rate(Progress("lines", batches, 0, seconds), p) for batches, seconds in ((0, 0), (99, 500), (999, 999))]
+    assert shares[0] == 0.01 and shares[1] == 1 and shares[2] == pytest.approx(0.02)
+
+
+def test_a_checkpoint_cut_short_is_one_line(tmp_path: Path) -> None:
+    modules, optimiser = small_start()
+    path = tmp_path / "lines.safetensors"
+    checkpoint.save(path, Progress("lines", 7), modules, optimiser)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BadCheckpoint) as error:
+        checkpoint.load(path, modules, optimiser)
+    assert "\n" not in str(error.value) and "delete the file" in str(error.value)
+
+
+# The shipped folder
+
+
+def test_an_export_loads_as_any_qwen_and_is_replaced_only_by_a_better_one(tmp_path: Path) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    folder = tmp_path / "model"
+    modules, _ = small_start()
+    ship = run.shipping(folder)
+    ship(modules, Progress("cheques", 10, 80, 60.0), {"seen_exact": 0.5, "unseen_exact": 0.25})
+    again = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    embedded = modules["model"].get_input_embeddings().weight
+    assert torch.equal(again.get_output_embeddings().weight, embedded.to(torch.bfloat16).float())
+    assert AutoProcessor.from_pretrained(folder).image_processor.merge_size == 2
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 25e6
+    assert "not for production" in (folder / "README.md").read_text()
+
+    before = (folder / export.WEIGHTS).stat().st_mtime_ns
+    ship(modules, Progress("cheques", 20, 160, 120.0), {"seen_exact": 0.4, "unseen_exact": 0.25})
+    assert (folder / export.WEIGHTS).stat().st_mtime_ns == before

@@ -1,0 +1,141 @@
+"""One draw decides for good what is exam and what is a lesson, whoever asks, however often, and whatever is killed."""
+
+import io
+import json
+import multiprocessing
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cheques.drawing import draw_cheque
+from cheques.drawing.banks import BANKS
+from trainer.draw import Draw, Place, Shares, turns
+
+FORK = multiprocessing.get_context("fork")
+
+
+def cheque(number: int) -> Image.Image:
+    """Any picture: the draw looks at pixels only."""
+    return Image.fromarray(np.random.default_rng(number).integers(0, 255, (36, 80, 3)).astype(np.uint8))
+
+
+def saved_again(image: Image.Image, quality: int = 70, size: tuple[int, int] | None = None) -> Image.Image:
+    written = io.BytesIO()
+    (image.resize(size) if size else image).save(written, "JPEG", quality=quality)
+    return Image.open(written).convert("RGB")
+
+
+def test_a_fifth_is_exam_and_half_of_it_blind(tmp_path: Path) -> None:
+    draw = Draw.open(tmp_path, salt="s")
+    places = [draw.place(number, cheque(number)) for number in range(500)]
+    counts = Counter((place.role, place.arm) for place in places)
+    assert counts["exam", "blind"] == pytest.approx(50, abs=25)
+    assert counts["exam", "prelabel"] == pytest.approx(50, abs=25)
+    assert counts["lesson", None] == 500 - counts["exam", "blind"] - counts["exam", "prelabel"]
+
+
+def test_what_was_drawn_stays_and_a_lost_record_is_made_again_from_the_images(tmp_path: Path) -> None:
+    first = [Draw.open(tmp_path / "a", salt="s").place(n, cheque(n)) for n in range(20)]
+    assert [Draw.open(tmp_path / "a").place(n, cheque(n + 500)) for n in range(20)] == first
+    assert [Draw.open(tmp_path / "b", salt="s").place(n, cheque(n)) for n in range(20)] == first
+    assert [Draw.open(tmp_path / "c", salt="other").place(n, cheque(n)).u for n in range(20)] != [p.u for p in first]
+
+
+def test_a_change_of_shares_moves_nobody(tmp_path: Path) -> None:
+    before = [Draw.open(tmp_path).place(n, cheque(n)) for n in range(50)]
+    draw = Draw.open(tmp_path, shares=Shares(blind=0, exam=0.9))
+    assert [draw.place(n, cheque(n)) for n in range(50)] == before
+    later = [draw.place(n, cheque(n)) for n in range(50, 100)]
+    assert sum(place.role == "exam" for place in later) > 35
+    assert not any(place.arm == "blind" for place in later)
+
+
+def test_cheques_labelled_before_have_no_arm(tmp_path: Path) -> None:
+    draw = Draw.open(tmp_path)
+    places = [draw.place(n, cheque(n), labelled=True) for n in range(200)]
+    assert {place.arm for place in places} == {None}
+    assert sum(place.role == "exam" for place in places) == pytest.approx(40, abs=22)
+
+
+def test_the_same_scan_saved_again_shares_its_place(tmp_path: Path) -> None:
+    draw = Draw.open(tmp_path)
+    for number in range(6):
+        scan = draw_cheque(number).image
+        first = draw.place(f"{number}", scan)
+        again = [saved_again(scan), saved_again(scan, 90, (800, 360)), saved_again(scan, 90, (400, 180)), scan]
+        for turn, image in enumerate(again):
+            twin = draw.place(f"{number}-{turn}", image)
+            assert (twin.u, twin.role) == (first.u, first.role)
+
+
+def test_other_cheques_of_the_same_bank_do_not(tmp_path: Path) -> None:
+    draw = Draw.open(tmp_path)
+    for bank in BANKS:
+        places = [draw.place(f"{bank.name} {n}", draw_cheque(n, banks=[bank.name]).image) for n in range(8)]
+        assert len({place.u for place in places}) == 8
+
+
+def test_several_processes_draw_together(tmp_path: Path) -> None:
+    running = [FORK.Process(target=draw_some, args=(tmp_path,)) for _ in range(3)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(60)
+        assert process.exitcode == 0
+    lines = (tmp_path / "draw.jsonl").read_text().splitlines()
+    assert len(lines) == 41  # the salt, and each task once
+    assert len(Draw.open(tmp_path).places()) == 40
+
+
+def draw_some(folder: Path) -> None:
+    draw = Draw.open(folder)
+    for number in range(40):
+        draw.place(number, cheque(number))
+
+
+def test_an_open_draw_sees_what_another_process_drew(tmp_path: Path) -> None:
+    mine, other = Draw.open(tmp_path), Draw.open(tmp_path)
+    assert mine.get(1) is None
+    assert mine.get(1) == other.get(1) is None
+    place = other.place(1, cheque(1))
+    assert mine.get(1) == place
+
+
+def test_a_torn_last_line_is_drawn_again(tmp_path: Path) -> None:
+    draw = Draw.open(tmp_path, salt="s")
+    places = [draw.place(n, cheque(n)) for n in range(5)]
+    record = tmp_path / "draw.jsonl"
+    record.write_bytes(record.read_bytes()[:-20])
+    again = Draw.open(tmp_path)
+    assert again.get(4) is None
+    assert again.place(4, cheque(4)) == places[4]
+    assert [json.loads(line) for line in record.read_text().splitlines()]
+    assert Draw.open(tmp_path).places() == places
+
+
+def test_a_hundred_thousand_tasks_are_compared_quickly(tmp_path: Path) -> None:
+    draw = Draw.open(tmp_path)
+    dice = np.random.default_rng(0)
+    for number in range(100_000):
+        draw._near.add(Place(str(number), 0.5, "lesson", None, str(number), dice.bytes(128).hex(), 0.2, 0.1))
+    began = time.perf_counter()
+    for number in range(5):
+        draw.place(f"new {number}", cheque(number))
+    assert (time.perf_counter() - began) / 5 < 0.2
+
+
+def test_exam_cheques_come_every_second_time_then_every_fifth() -> None:
+    served = turns([f"exam {n}" for n in range(6)], list(range(100)), exam_labelled=37)
+    assert served[:6] == [0, "exam 0", 1, "exam 1", 2, "exam 2"]
+    assert served[6:16] == [3, 4, 5, 6, "exam 3", 7, 8, 9, 10, "exam 4"]
+    assert len(served) == 106
+
+
+def test_when_one_kind_runs_out_the_other_goes_on() -> None:
+    assert turns(["a", "b", "c"], [1], 0) == [1, "a", "b", "c"]
+    assert turns([], [1, 2], 0) == [1, 2]
+    assert turns([], [], 99) == []

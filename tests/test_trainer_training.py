@@ -1,0 +1,166 @@
+"""Training end to end on a toy: what is learned, what is written, and what a kill or a full disk leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+from cheques.fields import CHEQUE
+from cheques.images import BadImage
+from cheques.reading.prompt import answer
+from cheques.settings import MODELS, Settings
+from tests.trainer_parts import cheques
+from trainer import training
+from trainer.dataset import Example
+from trainer.recipe import LoraRecipe, Trained, TrainingError
+from trainer.training import train
+
+RECIPE = LoraRecipe(epochs=2, rank=2, batch=4, drawn=0, hard=0, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The shipped model, looking at images of a few patches: a step takes a tenth of a second."""
+    folder = tmp_path_factory.mktemp("models") / "toy"
+    shutil.copytree(MODELS / "small", folder)
+    path = folder / "processor_config.json"
+    config = json.loads(path.read_text())
+    config["image_processor"]["size"] = {"shortest_edge": 4096, "longest_edge": 8192}
+    path.write_text(json.dumps(config))
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def _few_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "PARITY", 2)
+
+
+def run(examples: list[Example], model: str, out: Path, recipe: LoraRecipe = RECIPE, **more: Any) -> Trained:
+    return train(examples, CHEQUE, recipe, model, out, device="cpu", **more)
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    with safe_open(folder / "adapter" / "adapter_model.safetensors", "numpy") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+def test_only_the_answer_is_learned(model: str) -> None:
+    from trainer.collate import Collator
+    from trainer.lora import load
+
+    engine = load(model, RECIPE, "cpu")
+    one, other = cheques(2)
+    batch = Collator(engine.processor, CHEQUE)([(one.open(), one.values), (other.open(), {})])
+    for row, values in zip(batch["labels"], (one.values, {}), strict=True):
+        learned = engine.processor.tokenizer.decode([token for token in row.tolist() if token >= 0])
+        assert learned == answer(CHEQUE, values) + "<|im_end|>"
+    assert (batch["labels"] < 0).sum() > (batch["labels"] >= 0).sum() / 2
+
+
+def test_an_adapter_on_both_towers_that_lowers_the_loss(model: str, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    trained = run(cheques(8), model, tmp_path, progress=lambda step, steps, *_: seen.append((step, steps)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert trained.losses[-1][1] < trained.losses[0][1]
+    written = weights(tmp_path)
+    assert all(".lora_" in key for key in written)
+    assert any("visual.blocks.0.attn.qkv" in key for key in written)
+    assert any("language_model.layers.0.mlp.down_proj" in key for key in written)
+    assert not any("merger" in key for key in written)
+    assert {path.name for path in (tmp_path / "adapter").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
+    config = (tmp_path / "adapter" / "adapter_config.json").read_text()
+    assert json.loads(config)["base_model_name_or_path"] == "toy" and model not in config
+    assert len(trained.compared) == len(trained.readings) == 2
+
+
+def test_the_reloaded_adapter_reads_as_at_the_end_of_training(model: str, tmp_path: Path) -> None:
+    from cheques.reading.local import LocalReader
+    from cheques.reading.reader import Adapter
+
+    lessons = cheques(2)
+    trained = run(lessons, model, tmp_path, replace(RECIPE, epochs=1))
+    reader = LocalReader(Settings(model=model, device="cpu"))
+    again = reader.read([one.open() for one in lessons], CHEQUE, Adapter("7/v1", tmp_path / "adapter"))
+    assert [reading.values for reading in again] == list(trained.readings)
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_half_way_it_goes_on_to_the_same_adapter(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    recipe = replace(RECIPE, hard=0.25, apart=0.2, epochs=2)
+    whole = run(cheques(20), model, tmp_path / "whole", recipe)
+
+    def kill(step: int, *_: object) -> None:
+        if step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(cheques(20), model, tmp_path / "killed", recipe, progress=kill)
+    resumed = run(cheques(20), model, tmp_path / "killed", recipe)
+    assert resumed.resumed_from == 2
+    assert resumed.losses == whole.losses and resumed.stops == whole.stops and resumed.readings == whole.readings
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert one.keys() == other.keys() and all((one[key] == other[key]).all() for key in one)
+
+
+def test_a_torn_checkpoint_is_left_aside(model: str, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"half a file")
+    assert run(cheques(4), model, tmp_path, replace(RECIPE, epochs=1)).resumed_from == 0
+
+
+def test_it_stops_when_the_lessons_kept_apart_get_worse(model: str, tmp_path: Path) -> None:
+    harmful = replace(RECIPE, epochs=12, patience=0, learning_rate=0.3, batch=8)
+    trained = run(cheques(20), model, tmp_path, harmful)
+    assert len(trained.apart) == 4
+    assert len(trained.stops) < 13
+    assert trained.stops[trained.best_epoch] == min(trained.stops[1:])
+
+
+def test_a_full_disk_is_said_in_one_line_and_the_training_goes_on_later(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+
+    def full(self: object, folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="No space left on device; free some"):
+        patch.setattr("trainer.lora.Engine.save", full)
+        run(cheques(4), model, tmp_path)
+    assert run(cheques(4), model, tmp_path).resumed_from == 2
+
+
+def test_a_lesson_whose_image_does_not_open_is_left_out(model: str, tmp_path: Path) -> None:
+    def gone() -> Any:
+        raise BadImage("c9.png: No such file or directory")
+
+    trained = run([*cheques(3), Example("c9", {}, gone)], model, tmp_path, replace(RECIPE, epochs=1))
+    assert trained.lessons == 3
+    assert trained.unusable == ("c9: c9.png: No such file or directory",)
+    with pytest.raises(TrainingError, match="no lesson to train on"):
+        run([Example("c9", {}, gone)], model, tmp_path)
+
+
+def test_what_is_no_model_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="set CHEQUEMATE_MODEL to a Qwen-VL") as refused:
+        run(cheques(1), str(tmp_path), tmp_path / "out")
+    assert "\n" not in str(refused.value)
+
+
+def test_drawn_cheques_are_mixed_in_and_hard_lessons_seen_twice(model: str, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=1, drawn=0.5, hard=0.25, batch=1)
+    assert run(cheques(4), model, tmp_path, recipe).steps == 10  # 4 lessons, 1 of them twice, 5 drawn

@@ -1,0 +1,135 @@
+"""Labels and their images as examples to learn from or to be judged on, and the hash by which a data set is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+
+from cheques.fields import Form
+from cheques.images import BadImage, open_image
+from cheques.values import BadValue, canonical
+from trainer.draw import pixels_digest
+
+TRUTH = "truth.jsonl"
+
+
+class DataError(ValueError):
+    """A data set that cannot be used: one line, what and what to do."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One cheque with what is true of it.
+
+    id: names it in reports. values: canonical, by field. written: as people typed them. digest: of the pixels.
+    origin: which bank or hand it is of, where that is known. `open` gives the RGB image and may raise BadImage.
+    """
+
+    id: str
+    values: Mapping[str, str]
+    open: Callable[[], Image]
+    digest: str = ""
+    written: Mapping[str, str] | None = None
+    origin: str = ""
+
+
+def example(form: Form, id: str, written: Mapping[str, Any], source: Path | Image, origin: str = "") -> Example:
+    """An example from a file or an image already open. Raises BadValue, BadImage."""
+    values = {field.name: canonical(field, str(written.get(field.name, ""))) for field in form}
+    opened = open_image(source) if isinstance(source, Path) else source
+    digest = pixels_digest(opened)
+    kept = {name: str(value) for name, value in written.items() if name in form.names}
+    if isinstance(source, Path):
+        path = source
+        return Example(id, values, lambda: open_image(path), digest, kept, origin)
+    return Example(id, values, lambda: opened, digest, kept, origin)
+
+
+def read_folder(folder: Path, form: Form) -> tuple[list[Example], list[str]]:
+    """The examples of a folder with truth.jsonl, and a line for each one left out (with its line number).
+
+    A line is {"image": "c0001.png", field: text, …}; a field that is not given is empty. Raises DataError where
+    there is no truth.jsonl or nothing usable in it.
+    """
+    path = folder / TRUTH
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} is missing: give a folder made by `chequemate draw`, or write one line a cheque"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {error}; write it as UTF-8, one JSON object a line") from None
+    examples, problems = list[Example](), list[str]()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            examples.append(_of_line(folder, form, line))
+        except (BadImage, BadValue, DataError) as error:
+            problems.append(f"{path}:{number}: {error}")
+    if not examples:
+        raise DataError(problems[0] if problems else f"{path} is empty: write one JSON object for each cheque")
+    return examples, problems
+
+
+def _of_line(folder: Path, form: Form, line: str) -> Example:
+    try:
+        truth = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"no JSON ({error}); write one object a line") from None
+    if not isinstance(truth, dict) or not isinstance(truth.get("image"), str):
+        raise DataError('no "image"; write {"image": "c0001.png", field: text, …}')
+    values = {name: value for name, value in truth.items() if name in form.names}
+    wrong = [name for name, value in values.items() if not isinstance(value, str)]
+    if wrong:
+        raise DataError(f"{wrong[0]} is no text; put it in quotes")
+    if not values:
+        raise DataError(f"none of the form's fields; it has {', '.join(form.names)}")
+    origin = " ".join(str(truth[key]) for key in ("bank", "hand") if truth.get(key))
+    return example(form, truth["image"], values, folder / truth["image"], origin)
+
+
+def base_identity(model: str) -> str:
+    """The base's name, and for a folder what tells its weights from others of the same name."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    digest = hashlib.sha256((folder / "config.json").read_bytes() if (folder / "config.json").is_file() else b"")
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {path.stat().st_size}".encode() + file.read(1 << 20))
+            file.seek(-min(path.stat().st_size, 1 << 20), 2)
+            digest.update(file.read())
+    return f"{folder.name}-{digest.hexdigest()[:12]}"
+
+
+def dataset_hash(examples: Iterable[Example], form: Form, recipe: Any, model: str) -> str:
+    """Equal for equal lessons, form, recipe and base, in any order: the same labels never train twice."""
+    lessons = sorted([one.id, one.digest, sorted(one.values.items())] for one in examples)
+    content = {"lessons": lessons, "form": form.digest, "recipe": asdict(recipe), "base": base_identity(model)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def kept_apart(
+    examples: Sequence[Example], share: float, seed: int, at_least: int = 20
+) -> tuple[list[Example], list[Example]]:
+    """Lessons to train on, and lessons for early stopping and calibration; none of these below `at_least` lessons.
+
+    Chosen by the pixels, so that a lesson stays on its side when others come.
+    """
+
+    def chance(one: Example) -> str:
+        return hashlib.sha256(f"{seed}:{one.digest or one.id}".encode()).hexdigest()
+
+    if len(examples) < at_least:
+        return list(examples), []
+    order = sorted(examples, key=chance)
+    apart = set(map(id, order[: max(1, round(share * len(order)))]))
+    return [one for one in examples if id(one) not in apart], [one for one in examples if id(one) in apart]

@@ -1,0 +1,111 @@
+"""Versions out of the house and into it: an adapter, the merged model, an adapter from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cheques.reading.confidence import FILE as CONFIDENCE
+from cheques.settings import Settings
+from trainer.disk import sync_folder, sync_tree
+from trainer.versions import WEIGHTS, Version, VersionError, Versions
+
+CONFIG = "adapter_config.json"
+CHECKED_ON = 8  # drawn cheques that the merged model must read as the adapter does
+
+
+def export_adapter(version: Version, folder: Path) -> None:
+    """Write the adapter with its calibration to `folder`; no report, which holds pictures of cheques.
+
+    Raises VersionError, OSError.
+    """
+    if problem := version.problem():
+        raise VersionError(problem)
+    with _appearing(folder) as draft:
+        shutil.copytree(version.path / "adapter", draft, dirs_exist_ok=True)
+        if (version.path / CONFIDENCE).is_file():
+            shutil.copy2(version.path / CONFIDENCE, draft / CONFIDENCE)
+
+
+def export_merged(version: Version, folder: Path, settings: Settings) -> None:
+    """Write the base with the adapter merged in, after it has read some cheques as the adapter does.
+
+    Raises VersionError where it reads otherwise, ReaderError, OSError.
+    """
+    from cheques.drawing import draw_cheque
+    from cheques.fields import CHEQUE
+    from cheques.reading.reader import open_reader
+    from trainer.lora import merge_adapter
+
+    if problem := version.problem():
+        raise VersionError(problem)
+    images = [draw_cheque(number).image for number in range(CHECKED_ON)]
+    with _appearing(folder) as draft:
+        merge_adapter(settings.model, version.adapter.path, draft)
+        if (version.path / CONFIDENCE).is_file():
+            shutil.copy2(version.path / CONFIDENCE, draft / CONFIDENCE)
+        reader = open_reader(settings)
+        apart = [reading.values for reading in reader.read(images, CHEQUE, version.adapter)]
+        reader.close()
+        reader = open_reader(settings.model_copy(update={"model": str(draft)}))
+        merged = [reading.values for reading in reader.read(images, CHEQUE)]
+        reader.close()
+        same = sum(a.get(name) == b.get(name) for a, b in zip(apart, merged, strict=True) for name in CHEQUE.names)
+        wrong = len(images) * len(CHEQUE.names) - same
+        # Merging rounds in the last digit; a value in doubt may turn, an adapter merged wrongly turns most.
+        if wrong > len(images) * len(CHEQUE.names) * 0.05:
+            raise VersionError(f"{version.name}: merged, {wrong} values are read otherwise; export the adapter instead")
+
+
+def import_adapter(versions: Versions, folder: Path) -> Version:
+    """Take the adapter in `folder` as the next version; it serves once a person promotes it. Raises VersionError."""
+    weights, config = folder / WEIGHTS, folder / CONFIG
+    for path in (weights, config):
+        if not path.is_file():
+            raise VersionError(f"{path} is missing: give a folder written by `chequemate versions export`")
+    _check(weights, config)
+    with versions.staging() as staging:
+        (staging / "adapter").mkdir()
+        for path in folder.iterdir():
+            if path.is_file() and path.suffix in (".safetensors", ".json", ".md") and path.name != CONFIDENCE:
+                shutil.copy2(path, staging / "adapter" / path.name)
+        if (folder / CONFIDENCE).is_file():
+            shutil.copy2(folder / CONFIDENCE, staging / CONFIDENCE)
+        base = str(json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") or "")
+        reasons = (f"imported from {folder.name}, not judged here",)
+        version = Version("", versions.project, staging, base=base, decision="imported", reasons=reasons)
+        return versions.add(staging, version)
+
+
+def _check(weights: Path, config: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, "numpy") as file:
+            keys = list(file.keys())
+        json.loads(config.read_text(encoding="utf-8"))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise VersionError(f"{weights.parent} holds no adapter ({error}): export it again") from None
+    if not any(".lora_" in key for key in keys):
+        raise VersionError(f"{weights} holds no LoRA weights: give an adapter, not a model")
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A folder that appears under its name whole or not at all."""
+    if folder.exists():
+        raise VersionError(f"{folder} exists already: give a folder that does not")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    draft.mkdir()
+    try:
+        yield draft
+        sync_tree(draft)
+        draft.replace(folder)
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

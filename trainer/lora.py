@@ -1,0 +1,230 @@
+"""LoRA on a Qwen-VL in torch: with Unsloth on a GPU that has it, with plain transformers and peft elsewhere.
+
+The only file here that knows torch. Both ways give the same adapter: the same layers, the same names of weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from cheques.fields import Form
+from cheques.reading.local_model import as_read, fast_bfloat16, with_torchvision
+from trainer.collate import Collator
+from trainer.disk import sync_folder
+from trainer.recipe import LoraRecipe, TrainingError
+
+Cheques = Sequence[tuple[Image, Mapping[str, str]]]
+CLIP = 1.0
+PARITY = 8  # cheques whose readings are compared with those of the adapter reloaded
+
+
+class Engine:
+    """A base model with a fresh adapter, its optimizer, and what may be done with them."""
+
+    def __init__(self, name: str, model: Any, processor: Any, recipe: LoraRecipe, base: str) -> None:
+        self.name, self.model, self.processor, self.base = name, model, processor, base
+        self.trained = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
+        self.device = next(iter(self.trained.values())).device
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
+        )
+        self.at_once = recipe.batch
+
+    def step(self, cheques: Cheques, collate: Collator, rate: float) -> float:
+        """One step of the optimizer on a batch; its mean loss for each token of the answers.
+
+        Where the card's memory does not hold the batch it is halved until it does. Raises TrainingError.
+        """
+        self.model.train()
+        while True:
+            try:
+                return self._step(cheques, collate, rate)
+            except torch.cuda.OutOfMemoryError:
+                if self.at_once == 1:
+                    raise TrainingError("out of GPU memory at one cheque a step: use a 4-bit recipe") from None
+                self.at_once = max(1, self.at_once // 2)
+                self.optimizer.zero_grad(set_to_none=True)
+                torch.cuda.empty_cache()
+
+    def _step(self, cheques: Cheques, collate: Collator, rate: float) -> float:
+        parts = [collate(cheques[start : start + self.at_once]) for start in range(0, len(cheques), self.at_once)]
+        tokens = [int((part["labels"] >= 0).sum()) for part in parts]
+        total = 0.0
+        for part, count in zip(parts, tokens, strict=True):
+            loss = self._loss(part) * (count / sum(tokens))
+            loss.backward()
+            total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), CLIP)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return total
+
+    def _loss(self, batch: dict[str, Any]) -> Any:
+        with self._precision():
+            return self.model(**{key: value.to(self.device) for key, value in batch.items()}).loss
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        wanted = self.device.type == "cuda" or fast_bfloat16()
+        precision: AbstractContextManager[Any] = torch.autocast(self.device.type, torch.bfloat16, enabled=wanted)
+        return precision
+
+    def loss(self, cheques: Cheques, collate: Collator) -> float:
+        """The mean loss for each token of the answers, nothing learned."""
+        self.model.eval()
+        with torch.no_grad():
+            return float(self._loss(collate(cheques)))
+
+    def readings(self, images: Sequence[Image], form: Form) -> list[dict[str, str]]:
+        """The values that the trained model reads, as the reader will read them; nothing can be trained after it."""
+        from cheques.reading.local import LocalReader
+
+        self.model.config.use_cache = True
+        as_read(self.model)
+        reader = LocalReader.from_model(self.model, self.processor, batch=PARITY)
+        return [reading.values for reading in reader.read(images, form)]
+
+    def take(self) -> dict[str, Any]:
+        """A copy of the adapter's weights."""
+        return {key: weight.detach().cpu().clone() for key, weight in self.trained.items()}
+
+    def put(self, weights: Mapping[str, Any]) -> None:
+        with torch.no_grad():
+            for key, weight in self.trained.items():
+                weight.copy_(weights[key])
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter as peft does, without this machine's paths in it, and make sure that it is on disk."""
+        try:
+            self.model.save_pretrained(folder, safe_serialization=True)
+        except SafetensorError as error:
+            raise OSError(0, f"the adapter cannot be written ({error})") from None
+        config = folder / "adapter_config.json"
+        written = json.loads(config.read_text(encoding="utf-8"))
+        written["base_model_name_or_path"] = self.base
+        config.write_text(json.dumps(written, indent=1), encoding="utf-8")
+        (folder / "README.md").unlink(missing_ok=True)
+
+    def peak_bytes(self) -> int:
+        """The most memory held: the card's where there is one, else this process's."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device))
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
+
+    def save_checkpoint(self, path: Path, metadata: str, best: Mapping[str, Any]) -> None:
+        """Weights, optimizer, dice and `metadata` in one file, replaced whole. Raises OSError (a full disk)."""
+        tensors = {f"now/{key}": weight for key, weight in self.take().items()}
+        tensors |= {f"best/{key}": weight for key, weight in best.items()}
+        for key, weight in self.trained.items():
+            for part, value in self.optimizer.state.get(weight, {}).items():
+                tensors[f"optimizer.{part}/{key}"] = value.detach().cpu().clone()
+        tensors["dice"] = torch.get_rng_state()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}")
+        try:
+            save_file(tensors, draft, metadata={"state": metadata})
+        except SafetensorError as error:
+            draft.unlink(missing_ok=True)
+            raise OSError(0, f"the checkpoint cannot be written ({error})") from None
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+        sync_folder(path.parent)
+
+    def load_checkpoint(self, path: Path) -> tuple[str, dict[str, Any]] | None:
+        """Go on from a checkpoint: its metadata and the best weights so far; None where there is none that fits."""
+        try:
+            with safe_open(path, "pt") as file:
+                state = file.metadata()["state"]
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+        except (OSError, SafetensorError, KeyError, TypeError):
+            return None
+        if {key[4:] for key in tensors if key.startswith("now/")} != set(self.trained):
+            return None
+        self.put({key[4:]: value for key, value in tensors.items() if key.startswith("now/")})
+        for key, weight in self.trained.items():
+            parts = ("step", "exp_avg", "exp_avg_sq")
+            found = {part: tensors[f"optimizer.{part}/{key}"] for part in parts if f"optimizer.{part}/{key}" in tensors}
+            if found:
+                kept = {part: value.to(weight.device) for part, value in found.items() if part != "step"}
+                self.optimizer.state[weight] = {"step": found["step"], **kept}
+        torch.set_rng_state(tensors["dice"])
+        return state, {key[5:]: value for key, value in tensors.items() if key.startswith("best/")}
+
+
+def load(model: str, recipe: LoraRecipe, device: str = "auto") -> Engine:
+    """The base with a fresh adapter, on the card if there is one. Raises TrainingError."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(recipe.seed)
+    try:
+        if device.startswith("cuda") and _has_unsloth():
+            from trainer.unsloth import load_with_unsloth
+
+            name, network, processor = "unsloth", *load_with_unsloth(model, recipe)
+        else:
+            name, network, processor = "peft", *_load_with_peft(model, recipe, device)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise TrainingError(f"{model} cannot be trained ({line}): set CHEQUEMATE_MODEL to a Qwen-VL") from None
+    return Engine(name, network, processor, recipe, Path(model).name if Path(model).is_dir() else model)
+
+
+def _has_unsloth() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("unsloth") is not None
+
+
+def _load_with_peft(model: str, recipe: LoraRecipe, device: str) -> tuple[Any, Any]:
+    with_torchvision()
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    options: dict[str, Any] = {"dtype": torch.float32}
+    if device.startswith("cuda"):
+        options = {"dtype": torch.bfloat16, "device_map": {"": device}}
+        if recipe.four_bit:
+            from transformers import BitsAndBytesConfig
+
+            options["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+            )
+    network = AutoModelForImageTextToText.from_pretrained(model, **options)
+    network.config.use_cache = False
+    if device.startswith("cuda"):
+        # A 7B model's activations do not fit beside its weights: they are computed again on the way back.
+        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        network.enable_input_require_grads()
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=recipe.targets,
+    )
+    return get_peft_model(network, config), AutoProcessor.from_pretrained(model)
+
+
+def merge_adapter(model: str, adapter: Path, out: Path) -> None:
+    """Write `model` with the adapter merged into its weights, and its processor, to `out`."""
+    with_torchvision()
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    base = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32)
+    PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(out, safe_serialization=True)
+    AutoProcessor.from_pretrained(model).save_pretrained(out)

@@ -1,0 +1,79 @@
+"""The report's plots, as SVG to be put into a page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.evaluate import Scores
+from trainer.metrics import BINS
+
+COLOURS = ("#9aa5b1", "#2f6fb0", "#d97a1d")
+
+
+def field_bars(scores: Mapping[str, Scores]) -> str:
+    """Exact match of each field, a bar for each reader."""
+    fields = next(iter(scores.values())).form.names
+    figure, axes = _figure("Exact match by field", height=3.6)
+    width = 0.8 / len(scores)
+    for place, (name, colour) in enumerate(zip(scores, COLOURS, strict=False)):
+        at = np.arange(len(fields)) + (place - (len(scores) - 1) / 2) * width
+        axes.barh(at, scores[name].right.mean(axis=0), width, label=name, color=colour)
+    axes.set_yticks(range(len(fields)), fields)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.08), ncols=3)
+    return _svg(figure)
+
+
+def loss_curve(losses: Sequence[tuple[int, float]], apart: Sequence[float], best_epoch: int) -> str:
+    """Loss of each step, and on the lessons kept apart after each epoch."""
+    figure, axes = _figure("Loss for each token of the answers")
+    steps = [step for step, _ in losses]
+    axes.plot(steps, [loss for _, loss in losses], color=COLOURS[1], linewidth=1, label="lessons")
+    if len(apart) > 1:
+        ends = np.linspace(0, steps[-1], len(apart))
+        axes.plot(ends, apart, color=COLOURS[2], marker="o", markersize=3, label="lessons kept apart")
+        axes.axvline(ends[min(best_epoch, len(ends) - 1)], color="#bbb", linewidth=1, linestyle=":")
+    axes.set_xlabel("step")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def reliability(scores: Scores) -> str:
+    """Of the values given a confidence, how many are right."""
+    confidence, right = scores.confidences()
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    filled = [b for b in range(BINS) if (bins == b).any()]
+    figure, axes = _figure("Is the confidence true?")
+    axes.plot((0, 1), (0, 1), color="#bbb", linewidth=1)
+    sizes = [12 + 120 * float((bins == b).mean()) for b in filled]
+    x, y = [confidence[bins == b].mean() for b in filled], [right[bins == b].mean() for b in filled]
+    axes.scatter(x, y, s=sizes, color=COLOURS[2])
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("right")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    return _svg(figure)
+
+
+def _figure(title: str, height: float = 3.0) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    written = io.StringIO()
+    figure.savefig(written, format="svg", metadata={"Date": None})
+    text = written.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,1 @@
+"""Pretraining of the small reader that ships with the project: tokenizer, model, stages."""

@@ -1,0 +1,121 @@
+"""One loop for every stage: draw ahead, learn, and now and then measure on the fixed sets, save, export."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trainer.pretraining import checkpoint
+from trainer.pretraining.ahead import drawn_ahead
+from trainer.pretraining.checkpoint import Progress
+from trainer.pretraining.optimiser import Optimiser
+
+WARM_UP = 100  # batches
+COOL_DOWN = 0.25  # of the stage's time: the rate falls to a fiftieth
+
+
+class Stage(Protocol):
+    name: str
+    draw: Any
+
+    def loss(self, modules: nn.ModuleDict, batch: dict[str, Any], samples: int) -> dict[str, Tensor]: ...
+
+    def score(self, modules: nn.ModuleDict) -> dict[str, float]: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, where to, and how often; `clock` is replaced in tests."""
+
+    seconds: float
+    folder: Path
+    processes: int = 1
+    measure_every: float = 180.0
+    rate: float = 1.0
+    log: Callable[[str], None] = print
+    after_measure: Callable[[nn.ModuleDict, Progress, dict[str, float]], None] | None = None
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+
+def train(stage: Stage, modules: nn.ModuleDict, optimiser: Optimiser, progress: Progress, plan: Plan) -> Progress:
+    """Trains until the stage has had its seconds (over all resumes); returns where it stands. Saves at each measure."""
+    since = Since(plan.clock())
+    measured = progress.seconds
+    with drawn_ahead(stage.draw, progress.batches, plan.processes) as batches, _held(plan, optimiser, modules):
+        for batch in batches:
+            share = rate(progress, plan) * plan.rate
+            losses = stage.loss(optimiser.fast, batch, progress.samples)
+            losses["loss"].backward()
+            optimiser.step(share)
+            count = len(batch["images"])
+            progress = progress.after(count, since.lap(plan.clock()))
+            since.add({name: float(value.detach()) for name, value in losses.items()}, count)
+            over = progress.seconds >= plan.seconds
+            if over or progress.seconds - measured >= plan.measure_every:
+                measured = progress.seconds
+                _measure(stage, modules, optimiser, progress, plan, since.line())
+                since = Since(plan.clock())
+            if over:
+                return progress
+    return progress
+
+
+def rate(progress: Progress, plan: Plan) -> float:
+    """The share of the full learning rate: a warm-up in batches, then full, then down over the last quarter."""
+    left = max(0.0, 1 - progress.seconds / plan.seconds) / COOL_DOWN
+    return min(1.0, (progress.batches + 1) / WARM_UP) * max(0.02, min(1.0, left))
+
+
+class Since:
+    """Losses and speed since the last line of the log."""
+
+    def __init__(self, now: float) -> None:
+        self.now, self.seconds, self.count = now, 0.0, 0
+        self.sums: dict[str, float] = {}
+        self.steps = 0
+
+    def lap(self, now: float) -> float:
+        passed, self.now = now - self.now, now
+        self.seconds += passed
+        return passed
+
+    def add(self, losses: dict[str, float], count: int) -> None:
+        self.steps += 1
+        self.count += count
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def line(self) -> str:
+        means = " ".join(f"{name} {total / max(1, self.steps):.3f}" for name, total in self.sums.items())
+        return f"{means} {self.count / max(1e-9, self.seconds):.1f}/s"
+
+
+def _measure(
+    stage: Stage, modules: nn.ModuleDict, optimiser: Optimiser, progress: Progress, plan: Plan, line: str
+) -> None:
+    scores = stage.score(optimiser.fast)
+    checkpoint.save(plan.folder / f"{stage.name}.safetensors", progress, modules, optimiser)
+    shown = " ".join(f"{name} {value:.3f}" for name, value in scores.items())
+    plan.log(f"{stage.name} {progress.seconds / 60:.1f} min {progress.samples} seen {line} {shown}")
+    if plan.after_measure is not None:
+        plan.after_measure(modules, progress, scores)
+
+
+@contextmanager
+def _held(plan: Plan, optimiser: Optimiser, modules: nn.ModuleDict) -> Iterator[None]:
+    """Training mode for the time of the loop."""
+    modules.train()
+    optimiser.fast.train()
+    torch.set_grad_enabled(True)
+    try:
+        yield
+    finally:
+        modules.eval()
+        optimiser.fast.eval()

@@ -1,0 +1,88 @@
+"""All stages in a row: eyes on lines, then reading lines aloud, then whole cheques. Each resumes where it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainer.pretraining import checkpoint, ctc, export, model, start, vision
+from trainer.pretraining.checkpoint import Progress
+from trainer.pretraining.lines import LinesStage, pixels
+from trainer.pretraining.loop import Plan, Stage, train
+from trainer.pretraining.optimiser import Optimiser
+from trainer.pretraining.reading import ChequesStage, ReadingStage
+from trainer.pretraining.samples import Lines
+
+SHARES = {"lines": 0.25, "reading": 0.15, "cheques": 0.6}  # of the minutes
+
+
+def pretrain(
+    minutes: float, device: str, out: Path, *, resume: bool, ship: Path | None, log: Callable[[str], None] = print
+) -> None:
+    """Trains for about `minutes`, with a checkpoint for each stage in `out`; the best model so far goes to `ship`."""
+    modules, optimiser = fresh(device)
+    for stage in stages(device):
+        progress = Progress(stage.name)
+        saved = out / f"{stage.name}.safetensors"
+        if resume and saved.exists():
+            progress = checkpoint.load(saved, modules, optimiser)
+            optimiser.share_weights()
+        plan = Plan(
+            seconds=minutes * 60 * SHARES[stage.name],
+            folder=out,
+            processes=drawing_processes(),
+            log=log,
+            after_measure=shipping(ship) if ship and stage.name == "cheques" else None,
+        )
+        if progress.seconds < plan.seconds:
+            train(stage, modules, optimiser, progress, plan)
+
+
+def shipping(folder: Path) -> Callable[[nn.ModuleDict, Progress, dict[str, float]], None]:
+    """Exports a model that reads better than the one that ships, and no other."""
+
+    def ship(modules: nn.ModuleDict, progress: Progress, scores: dict[str, float]) -> None:
+        if export.better(folder, scores):
+            export.export(folder, modules["model"], progress, scores)
+
+    return ship
+
+
+def stages(device: str, fixed: int = 64) -> list[Stage]:
+    """The three stages, in batches that keep the device busy; `fixed` is the size of the fixed sets."""
+    larger = 8 if device.startswith("cuda") else 1
+    lines = fixed // 16
+    return [LinesStage(48 * larger, lines), ReadingStage(48 * larger, lines), ChequesStage(8 * larger, fixed)]
+
+
+def fresh(device: str, *, patches: int = 32) -> tuple[nn.ModuleDict, Optimiser]:
+    """The model and the throw-away heads, before they have seen anything."""
+    small = model.build()
+    width, depth = small.config.vision_config.hidden_size, small.config.vision_config.depth
+    start.unit_gain(small, depth)
+    start.whiten(small.model.visual, _seen_patches(small.model.visual, patches))
+    # It tells where it looks; and on a CPU, in bf16, it is several times quicker than torch's fused attention.
+    small.model.language_model.config._attn_implementation = "eager"
+    modules = nn.ModuleDict({"model": small, "head": ctc.Head(width), "halfway": ctc.Head(width)}).to(device)
+    return modules, Optimiser(modules, precision(device))
+
+
+def precision(device: str) -> torch.dtype:
+    """bf16 where the processor multiplies it quickly (four times faster than fp32 on recent ones), else fp32."""
+    quick = device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if quick else torch.float32
+
+
+def drawing_processes() -> int:
+    return max(1, (os.cpu_count() or 2) - 1)
+
+
+def _seen_patches(visual: Any, batches: int) -> torch.Tensor:
+    weight = visual.pos_embed.weight
+    images = [Lines(32, ramp=32 * batches, first=2 * 10**8)(number)["images"] for number in range(1, batches + 1)]
+    return torch.cat([vision.patches(pixels(batch, weight)).flatten(0, 2) for batch in images])

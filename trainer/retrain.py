@@ -1,0 +1,198 @@
+"""From labels to a version: train, judge beside base and champion, let the gate decide, and keep what came of it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from PIL.Image import Image
+
+from cheques.fields import CHEQUE, Form
+from cheques.reading import confidence
+from cheques.reading.card import borrowed, uses_card
+from cheques.reading.reader import Adapter, Reader
+from cheques.settings import Settings
+from trainer.contest import Contest
+from trainer.dataset import Example, base_identity, dataset_hash, example
+from trainer.evaluate import evaluate, openable, valid_json
+from trainer.gate import Safety, Thresholds
+from trainer.recipe import LoraRecipe, Trained
+from trainer.report import write_report
+from trainer.versions import Version, Versions
+
+UNLABELLED = 300  # cheques at most whose answers must be valid JSON
+JSON_SECONDS = 30.0  # a slow machine looks at fewer of them
+CALIBRATED_ON = 60  # cheques, drawn ones where lessons are too few
+CALIBRATING_SECONDS = 45.0  # a slow machine draws fewer
+LESSONS_LOOKED_AT = 40  # to set beside the exam
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a retraining is: its stage (training, calibrating, judging, …), how far, and how long it will take."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    loss: float | None = None
+    seconds_left: float | None = None
+
+
+Report = Callable[[Step], None]
+
+
+def retrain(
+    lessons: Sequence[Example],
+    exam: Sequence[Example],
+    unlabelled: Sequence[Callable[[], Image]],
+    form: Form,
+    versions: Versions,
+    reader_factory: Callable[[], Reader],
+    recipe: LoraRecipe,
+    settings: Settings,
+    progress: Report | None = None,
+    thresholds: Thresholds | None = None,
+) -> Version:
+    """The version that these lessons make: promoted, or kept as rejected with its reasons, and reported on.
+
+    The same lessons never train twice: what they made before is returned, its promotion finished if that was cut off.
+    Killed at any line it can be run again and goes on. Raises TrainingError, ReaderError, VersionError, CardBusy.
+    """
+    told = progress or (lambda step: None)
+    lessons, lost = openable(lessons)
+    exam, lost_exam = openable(exam)
+    dataset = dataset_hash(lessons, form, recipe, settings.model)
+    if made := versions.find(dataset):
+        return _settled(versions, made)
+    base, folder = base_identity(settings.model), versions.folder / f".training-{dataset}"
+    with _card(settings):
+        from trainer.training import train  # torch comes with it
+
+        def step(done: int, total: int, loss: float, seconds_left: float) -> None:
+            told(Step("training", done, total, loss, seconds_left))
+
+        trained = train(lessons, form, recipe, settings.model, folder, progress=step, device=settings.device)
+        trained = replace(trained, unusable=(*trained.unusable, *lost, *lost_exam))
+        reader = reader_factory()
+        try:
+            with versions.staging() as staging:
+                shutil.copytree(trained.folder / "adapter", staging / "adapter")
+                judge = _Judge(reader, form, told, _rival(versions, base), staging, versions.project)
+                judge.calibrate([one for one in lessons if one.id in trained.apart], recipe.seed)
+                contest = judge.contest(exam, lessons, unlabelled, trained)
+                decision = contest.decide(thresholds or Thresholds())
+                version = Version(
+                    name="",
+                    project=versions.project,
+                    path=staging,
+                    parent=contest.champion_name,
+                    labels=len(lessons),
+                    exam=len(exam),
+                    dataset=dataset,
+                    base=base,
+                    form=form.digest,
+                    mean=contest.candidate.mean,
+                    decision="promoted" if decision.promote else "rejected",
+                    reasons=decision.reasons,
+                    provisional=decision.provisional,
+                    seconds=trained.seconds,
+                    recipe=asdict(recipe),
+                )
+                told(Step("reporting"))
+                write_report(staging, version, contest, decision, trained, lessons)
+                version = versions.add(staging, version)
+        finally:
+            reader.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    return version
+
+
+def _settled(versions: Versions, made: Version) -> Version:
+    """A kill between adding and promoting leaves a promoted version that never was champion: finish it."""
+    if made.decision == "promoted" and not versions.ever_champion(made.name):
+        versions.promote(made.name, who="gate", why="; ".join(made.reasons))
+    return made
+
+
+def _rival(versions: Versions, base: str) -> Version | None:
+    """The champion, if it can still be read with: an adapter of another base says nothing about this one."""
+    champion = versions.champion()
+    return champion if champion and champion.base == base else None
+
+
+def _card(settings: Settings) -> AbstractContextManager[None]:
+    return borrowed(settings.home) if uses_card(settings) else nullcontext()
+
+
+class _Judge:
+    """Reads with the candidate where it stands in its staging folder, beside the base and the champion."""
+
+    def __init__(
+        self, reader: Reader, form: Form, told: Report, champion: Version | None, staging: Path, project: str
+    ) -> None:
+        self.reader, self.form, self.told, self.champion, self.staging = reader, form, told, champion, staging
+        # Readers keep adapters by name: this name never stands for another adapter.
+        self.candidate = Adapter(f"{project}/candidate-{secrets.token_hex(4)}", staging / "adapter")
+
+    def calibrate(self, apart: Sequence[Example], seed: int) -> None:
+        """Fit the confidence on lessons kept apart and drawn cheques, never on the exam; stored beside the adapter."""
+        from cheques.drawing import draw_cheque
+
+        examples = list(apart)
+        if set(self.form.names) <= set(CHEQUE.names):
+            for number in range(CALIBRATED_ON - len(examples)):
+                drawn = draw_cheque(seed * 1_000_000 + 500_000 + number, hands="seen")
+                examples.append(example(self.form, f"drawn {number}", drawn.truth, drawn.image))
+        if not examples:
+            return
+        scores = evaluate(
+            self.reader,
+            self.form,
+            self.candidate,
+            examples,
+            on_read=self._stage("calibrating"),
+            seconds=CALIBRATING_SECONDS,
+        )
+        evidence, right = zip(*((cheque.reading.evidence, cheque.right) for cheque in scores.cheques), strict=True)
+        confidence.fit(self.form, evidence, right).save(self.staging / confidence.FILE)
+
+    def contest(
+        self,
+        exam: Sequence[Example],
+        lessons: Sequence[Example],
+        unlabelled: Sequence[Callable[[], Image]],
+        trained: Trained,
+    ) -> Contest:
+        """Base, champion and candidate on the same exam, and the checks that need no labels."""
+        champion = self.champion.adapter if self.champion else None
+        base = evaluate(self.reader, self.form, None, exam, on_read=self._stage("judging the base"))
+        reigning = (
+            evaluate(self.reader, self.form, champion, exam, on_read=self._stage("judging the champion"))
+            if champion
+            else None
+        )
+        candidate = evaluate(self.reader, self.form, self.candidate, exam, on_read=self._stage("judging the candidate"))
+        learned = evaluate(
+            self.reader,
+            self.form,
+            self.candidate,
+            lessons[:LESSONS_LOOKED_AT],
+            on_read=self._stage("looking at lessons"),
+        )
+        by_id = {one.id: one for one in lessons}
+        again = self.reader.read([by_id[id].open() for id in trained.compared], self.form, self.candidate)
+        names = self.form.names
+        pairs = zip(trained.readings, again, strict=True)
+        same = sum(before.get(name) == after.values.get(name) for before, after in pairs for name in names)
+        self.told(Step("checking valid JSON"))
+        before, n = valid_json(self.reader, self.form, None, unlabelled[:UNLABELLED], JSON_SECONDS)
+        after, _ = valid_json(self.reader, self.form, self.candidate, unlabelled[:UNLABELLED][:n])
+        safety = Safety(after, before, n, same, len(again) * len(names), trained.on_card)
+        return Contest(base, reigning, candidate, learned, safety, self.champion.name if self.champion else None)
+
+    def _stage(self, stage: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.told(Step(stage, done, total))

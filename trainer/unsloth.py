@@ -1,0 +1,35 @@
+"""The base with a fresh adapter through Unsloth: quicker and smaller on a card, the same adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainer.recipe import LoraRecipe
+
+LONGEST = 4096  # tokens of the prompt, the image and the answer together
+
+
+def load_with_unsloth(model: str, recipe: LoraRecipe) -> tuple[Any, Any]:
+    """(model with adapter, processor); the image's size and the loss mask are our collator's."""
+    from unsloth import FastVisionModel
+
+    network, processor = FastVisionModel.from_pretrained(
+        model,
+        max_seq_length=LONGEST,
+        load_in_4bit=recipe.four_bit,
+        load_in_16bit=not recipe.four_bit,
+        use_gradient_checkpointing="unsloth",
+    )
+    network = FastVisionModel.get_peft_model(
+        network,
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        finetune_vision_layers=recipe.vision,
+        finetune_language_layers=recipe.language,
+        finetune_attention_modules=True,
+        finetune_mlp_modules=True,
+        random_state=recipe.seed,
+    )
+    FastVisionModel.for_training(network)
+    return network, processor
