@@ -1,0 +1,163 @@
+"""The Flask application that Label Studio and the worker talk to: built, guarded, and never at a loss for an answer."""
+
+from __future__ import annotations
+
+import atexit
+import hmac
+import importlib.util
+import ipaddress
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from flask import Flask, Response, request
+from PIL.Image import Image
+from PIL.Image import new as new_image
+from werkzeug.exceptions import HTTPException
+
+from backend import dashboard, routes
+from backend.dashboard.measures import Measures
+from backend.model import ChequeModel, Tools
+from backend.resident import Resident
+from backend.routes import Backend, error_line
+from backend.stored import Stored
+from cheques.images import fingerprint
+from cheques.log import log_to_stderr
+from cheques.reading.card import Card, uses_card
+from cheques.reading.reader import Reader, open_reader
+from cheques.settings import BadSettings, Settings
+from cheques.settings import settings as settings_of_this_process
+from studio.config import DEFAULT_CONFIG, BadConfig, read_config
+from studio.images import fetch_image
+
+log = structlog.get_logger()
+
+FETCHERS = 8
+LARGEST_REQUEST = 256 * 2**20  # "Retrieve predictions" sends all selected tasks in one request
+
+
+def create_app(
+    settings: Settings | None = None,
+    reader: Callable[[], Reader] | None = None,
+    fetch: Callable[[str], Image] | None = None,
+) -> Flask:
+    """The application. `reader` and `fetch` stand in for the local model and for Label Studio's files, in tests.
+
+    Raises BadSettings where it would listen to the network without a password.
+    """
+    settings = settings or settings_of_this_process()
+    check(settings)
+    log_to_stderr()
+    card = Card(settings.home) if uses_card(settings) else None
+    resident = Resident(reader or (lambda: open_reader(settings)), settings.batch, card)
+    pool = ThreadPoolExecutor(FETCHERS, "fetch")
+    tools = Tools(settings, resident, Stored(settings.home), fetch or _fetch_from(settings), pool)
+    atexit.register(resident.close)
+    threading.Thread(target=_warm_up, daemon=True).start()
+    backend = Backend(settings, tools)
+    app = _routed(_server(), backend)
+    desk = dashboard.register(app, settings, tools.fetch, backend.redis)
+    backend.metrics.add(Measures(settings, desk, backend.redis))
+    return app
+
+
+def _warm_up() -> None:
+    """The first configuration and the first fingerprint import half the world, and /setup has three seconds."""
+    read_config(DEFAULT_CONFIG.read_text(encoding="utf-8"))
+    fingerprint(new_image("RGB", (64, 64)))
+
+
+def check(settings: Settings) -> None:
+    """Without a password nobody but this machine may connect. Raises BadSettings."""
+    if settings.password is None and not _is_loopback(settings.host):
+        raise BadSettings(
+            f"CHEQUEMATE_HOST={settings.host} without CHEQUEMATE_PASSWORD: set a password, or listen on 127.0.0.1"
+        )
+
+
+def _server() -> Flask:
+    """A new application by label-studio-ml's init_app; its module keeps a single one, so it is loaded afresh."""
+    spec = importlib.util.find_spec("label_studio_ml.api")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    app: Flask = module.init_app(ChequeModel)
+    return app
+
+
+def _routed(app: Flask, backend: Backend) -> Flask:
+    """label-studio-ml's application with its views replaced: its own keep one model for all projects, without auth."""
+    # Its logging hooks write whole bodies, tokens included; its error handlers answer with raw messages.
+    app.before_request_funcs.clear()
+    app.after_request_funcs.clear()
+    app.error_handler_spec.clear()
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
+    app.extensions["chequemate"] = backend
+    app.before_request(lambda: None if request.path == "/health" or _admitted(backend.settings) else _refusal())
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(BadConfig, _config_error)
+    app.register_error_handler(Exception, _own_error)
+    app.view_functions |= {
+        "health": lambda: routes.health(backend),
+        "_setup": lambda: routes.setup(backend),
+        "_predict": lambda: routes.predict(backend),
+        "webhook": lambda: routes.webhook(backend),
+        "metrics": lambda: routes.metrics(backend),
+        "get_version": lambda: routes.versions(backend),
+        "_is_training": lambda: routes.is_training(backend),
+        "_train": lambda: error_line("/train is gone: Label Studio starts a training through /webhook", 410),
+    }
+    app.add_url_rule("/versions", "versions", lambda: routes.versions(backend), methods=["GET"])
+    app.add_url_rule("/read", "read", lambda: routes.read(backend), methods=["POST"])
+    return app
+
+
+def _admitted(settings: Settings) -> bool:
+    """Basic auth in constant time; without a configured password, this machine alone."""
+    if settings.password is None:
+        return _is_loopback(request.remote_addr or "")
+    given = request.authorization
+    user, password = (given.username or "", given.password or "") if given and given.type == "basic" else ("", "")
+    right_user = hmac.compare_digest(user.encode(), settings.user.encode())
+    right_password = hmac.compare_digest(password.encode(), settings.password.get_secret_value().encode())
+    return right_user and right_password
+
+
+def _refusal() -> Response:
+    line = "wrong or missing user and password: give those of CHEQUEMATE_USER and CHEQUEMATE_PASSWORD"
+    answer, status = error_line(line, 401)
+    answer.status_code = status
+    answer.headers["WWW-Authenticate"] = 'Basic realm="Chequemate", charset="UTF-8"'
+    return answer
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    return error_line(error.description or error.name, error.code or 500)
+
+
+def _config_error(error: BadConfig) -> tuple[Response, int]:
+    return error_line(str(error), 400)
+
+
+def _own_error(error: Exception) -> tuple[Response, int]:
+    # The message may hold what was on a cheque: type and place are enough to find the line.
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    log.error("request.failed", path=request.path, error=type(error).__name__, place=place)
+    return error_line(f"internal error ({type(error).__name__}): see the backend's log", 500)
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _fetch_from(settings: Settings) -> Callable[[str], Image]:
+    return lambda url: fetch_image(url, settings)

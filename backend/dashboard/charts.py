@@ -1,0 +1,191 @@
+"""Charts as inline SVG, made on the server; points carry their words for hovering, tables hold the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 640, 260
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 30, 40
+STEP, BAR, LABEL, END = 30, 18, 176, 96  # of bars: row, thickness, room for names and for what is said at the end
+
+
+@dataclass(frozen=True)
+class Point:
+    """x, y in the data's units. low, high: an interval. told: what hovering says. hollow: drawn as a ring."""
+
+    x: float
+    y: float
+    told: str
+    low: float | None = None
+    high: float | None = None
+    hollow: bool = False
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """kind: css class of the colour (a, b). joined: with a line, `steps` as stairs."""
+
+    name: str
+    kind: str
+    points: Sequence[Point]
+    joined: bool = True
+
+
+@dataclass(frozen=True)
+class Axis:
+    """name: with its unit. shown: how a tick is written. log: base-10 logarithmic."""
+
+    name: str
+    shown: Callable[[float], str]
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    ticks: Sequence[float] = ()
+
+
+def lines(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
+    """A line chart with a legend where there is more than one series; nothing where there is no point."""
+    points = [point for one in series for point in one.points]
+    if not points:
+        return Markup("")
+    across = _Scale.of(x, [p.x for p in points], LEFT, WIDTH - RIGHT)
+    ends = [end for p in points for end in (p.y, p.low, p.high) if end is not None]
+    up = _Scale.of(y, ends, HEIGHT - BOTTOM, TOP)
+    body = [_grid(across, up, x, y)]
+    for one in series:
+        body.append(_path(one, across, up))
+        body += [_dot(one, point, across, up) for point in one.points]
+    return _svg(title, Markup("").join(body), HEIGHT) + _legend(series)
+
+
+def bars(title: str, rows: Sequence[tuple[str, float, str]], kind: str = "a", most: float | None = None) -> Markup:
+    """Horizontal bars: (name, length, what is written at its end and told on hovering)."""
+    if not rows:
+        return Markup("")
+    longest = most or max(value for _, value, _ in rows) or 1.0
+    room = WIDTH - LABEL - END
+    body = []
+    for number, (name, value, told) in enumerate(rows):
+        y, length = number * STEP, max(0.0, min(1.0, value / longest)) * room
+        body.append(
+            Markup(
+                '<g class="point" tabindex="0" role="img" aria-label="{words}" data-told="{words}">'
+                '<text x="{left}" y="{base}" text-anchor="end">{name}</text>'
+                '<rect class="track" x="{label}" y="{y}" width="{room}" height="{bar}" rx="3"/>'
+                '<rect class="bar {kind}" x="{label}" y="{y}" width="{length:.1f}" height="{bar}" rx="3"/>'
+                '<text x="{end}" y="{base}">{told}</text></g>'
+            ).format(
+                words=f"{name}: {told}", name=_short(name), told=told, kind=kind, length=length, room=room, bar=BAR,
+                y=y, base=y + 14, label=LABEL, left=LABEL - 8, end=LABEL + room + 8,
+            )
+        )  # fmt: skip
+    return _svg(title, Markup("").join(body), len(rows) * STEP)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 22 else name[:21] + "…"
+
+
+def _svg(title: str, body: Markup, height: int) -> Markup:
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="group" aria-label="{}">{}</svg>').format(
+        WIDTH, height, title, body
+    )
+
+
+def _legend(series: Sequence[Series]) -> Markup:
+    if len(series) < 2:
+        return Markup("")
+    keys = Markup("").join(Markup('<li><i class="{}"></i>{}</li>').format(one.kind, one.name) for one in series)
+    return Markup('<ul class="legend">{}</ul>').format(keys)
+
+
+def _path(series: Series, across: _Scale, up: _Scale) -> Markup:
+    if not series.joined or len(series.points) < 2:
+        return Markup("")
+    at = " L".join(f"{across(point.x):.1f} {up(point.y):.1f}" for point in series.points)
+    return Markup('<path class="line {}" d="M{}"/>').format(series.kind, at)
+
+
+def _dot(series: Series, point: Point, across: _Scale, up: _Scale) -> Markup:
+    x, y = across(point.x), up(point.y)
+    whisker = Markup("")
+    if point.low is not None and point.high is not None:
+        whisker = Markup('<path class="whisker {}" d="M{:.1f} {:.1f}V{:.1f}"/>').format(
+            series.kind, x, up(point.low), up(point.high)
+        )
+    dot = Markup('<circle class="dot {}{}" cx="{:.1f}" cy="{:.1f}" r="5"/>').format(
+        series.kind, " hollow" if point.hollow else "", x, y
+    )
+    told = escape(point.told)
+    if point.href:
+        return Markup('{}<a class="point" href="{}" aria-label="{}" data-told="{}">{}</a>').format(
+            whisker, point.href, told, told, dot
+        )
+    return Markup('{}<g class="point" tabindex="0" role="img" aria-label="{}" data-told="{}">{}</g>').format(
+        whisker, told, told, dot
+    )
+
+
+def _grid(across: _Scale, up: _Scale, x: Axis, y: Axis) -> Markup:
+    parts = []
+    for tick in up.ticks:
+        at = up(tick)
+        parts.append(
+            Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+                LEFT, at, WIDTH - RIGHT, LEFT - 6, at + 4, y.shown(tick)
+            )
+        )
+    for tick in across.ticks:
+        parts.append(
+            Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                across(tick), HEIGHT - BOTTOM + 17, x.shown(tick)
+            )
+        )
+    parts.append(
+        Markup('<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>').format(WIDTH - RIGHT, HEIGHT - 6, x.name)
+    )
+    parts.append(Markup('<text class="axis" x="{}" y="{}">{}</text>').format(4, 14, y.name))
+    return Markup('<g aria-hidden="true">{}</g>').format(Markup("").join(parts))
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """From the data's units to pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool
+    ticks: tuple[float, ...]
+
+    @classmethod
+    def of(cls, axis: Axis, values: Sequence[float], start: float, end: float) -> _Scale:
+        low = axis.low if axis.low is not None else min(values)
+        high = axis.high if axis.high is not None else max(values)
+        if axis.log:
+            low, high = math.log10(low), math.log10(high)
+            return cls(low, high if high > low else low + 1, start, end, True, tuple(axis.ticks))
+        step = _step((high - low) or abs(high) or 1.0)
+        if not axis.ticks:
+            low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+        high = high if high > low else low + step
+        count = round((high - low) / step)
+        ticks = tuple(axis.ticks) or tuple(low + step * number for number in range(count + 1))
+        return cls(low, high, start, end, False, ticks)
+
+    def __call__(self, value: float) -> float:
+        at = math.log10(max(value, 1e-12)) if self.log else value
+        return self.start + (self.end - self.start) * (at - self.low) / (self.high - self.low)
+
+
+def _step(span: float) -> float:
+    """1, 2 or 5 times a power of ten, so that about five ticks fit."""
+    rough = span / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)

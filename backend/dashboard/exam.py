@@ -1,0 +1,89 @@
+"""What is on disk about the exam: the champion's readings of it, and what was kept from blind annotators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.certify import NEVER
+from trainer.versions import Version
+
+
+@dataclass(frozen=True)
+class Graded:
+    """The exam as one version read it. confidence, right: n x fields; a cheque with a "?" has confidence NEVER."""
+
+    fields: tuple[str, ...]
+    confidence: NDArray[np.float64]
+    right: NDArray[np.bool_]
+
+    def cheque(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """A whole cheque is as sure as its least sure field, and right when every field is."""
+        if not len(self.confidence):
+            return np.zeros(0), np.zeros(0, bool)
+        return np.asarray(self.confidence.min(axis=1)), np.asarray(self.right.all(axis=1), bool)
+
+    def field(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        column = self.fields.index(name)
+        return self.confidence[:, column], self.right[:, column]
+
+
+NOTHING = Graded((), np.zeros((0, 0)), np.zeros((0, 0), bool))
+
+
+def graded(version: Version | None) -> Graded:
+    """From the version's report; nothing where it has none, or an older one without confidences."""
+    if version is None:
+        return NOTHING
+    try:
+        report = json.loads((version.path / "report" / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return NOTHING
+    cheques = [one for one in report.get("cheques") or () if _is_graded(one)]
+    if not cheques:
+        return NOTHING
+    fields = tuple(cheques[0]["right"])
+    return Graded(
+        fields,
+        np.array([[_confidence(one, name) for name in fields] for one in cheques], float),
+        np.array([[bool(one["right"].get(name)) for name in fields] for one in cheques], bool),
+    )
+
+
+def _is_graded(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("right"), dict) and isinstance(one.get("confidence"), dict)
+
+
+def _confidence(one: dict[str, Any], name: str) -> float:
+    if name in one.get("unreadable", ()):
+        return NEVER
+    return float(one["confidence"].get(name) or 0.0)
+
+
+def said(folder: Path, version_shown: Callable[[int], str | None]) -> dict[int, dict[str, str]]:
+    """What the reader would have said on blind cheques, by task: the version that was in service when it was labelled.
+
+    version_shown: the version of the (empty) prediction that the annotator started from.
+    """
+    by_version: dict[int, dict[str, dict[str, str]]] = {}
+    try:
+        lines = (folder / "said.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        try:
+            one = json.loads(line)
+            by_version.setdefault(int(one["task"]), {})[str(one["version"])] = one["values"]
+        except (ValueError, KeyError, TypeError):
+            continue  # half a line: what was being written when the machine stopped
+    found = {}
+    for task, versions in by_version.items():
+        shown = version_shown(task)
+        found[task] = versions.get(shown or "", next(reversed(versions.values())))
+    return found

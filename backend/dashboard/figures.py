@@ -1,0 +1,186 @@
+"""Every figure of the page: `Desk.figures(project)`, from Label Studio, the versions on disk and nothing else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from backend.dashboard.annotations import Annotations
+from backend.dashboard.exam import NOTHING, Graded, graded, said
+from backend.dashboard.loop import History, history_of
+from backend.quality import Right, Waved, right, waved_through
+from backend.savings import Savings, savings
+from backend.work import Work
+from cheques.settings import Settings
+from studio.client import Studio, StudioError
+from studio.config import BadConfig, Config, read_config
+from studio.projects import folder
+from studio.uncertain import Uncertain, least_certain
+from trainer.draw import Draw
+
+log = structlog.get_logger()
+
+GOAL = 1000
+FRESH_SECONDS = 3.0  # figures younger than this are shown without asking again
+PATIENCE_SECONDS = 0.6  # how long a page waits for newer figures before it shows those at hand
+
+
+@dataclass(frozen=True)
+class Figures:
+    """labels: cheques labelled of `goal`. at: when Label Studio was last asked. problem: why that is a while ago.
+
+    reading: how many tasks were read so far while the project is read for the first time, else None.
+    """
+
+    project: int
+    title: str
+    goal: int
+    labels: int
+    tasks: int
+    exam: int
+    corrected: int
+    savings: Savings
+    right: Right
+    waved: Waved
+    history: History
+    graded: Graded
+    uncertain: tuple[Uncertain, ...]
+    at: datetime | None = None
+    problem: str = ""
+    reading: int | None = None
+
+    @property
+    def stamp(self) -> str:
+        """Changes when something on the page does; ETag and what the open page compares itself with."""
+        champion = self.history.champion.name if self.history.champion else ""
+        parts = (self.labels, self.corrected, len(self.history.versions), champion, self.savings.blind, self.reading)
+        return "-".join(map(str, parts))
+
+
+def computed(work: Sequence[Work], graded: Graded, said: dict[int, dict[str, str]], goal: int) -> Figures:
+    """The figures of a project's annotations, oldest first; what else the page shows is filled in by the desk."""
+    done = [one for one in work if not one.skipped]
+    return Figures(
+        project=0,
+        title="",
+        goal=goal,
+        labels=len({one.task for one in done}),
+        tasks=0,
+        exam=len({one.task for one in done if one.exam}),
+        corrected=sum(one.corrections > 0 for one in done),
+        savings=savings(work, goal),
+        right=right(work),
+        waved=waved_through(work, said),
+        history=History((), None, None),
+        graded=graded,
+        uncertain=(),
+    )
+
+
+NO_FIGURES = computed((), NOTHING, {}, GOAL)
+
+
+class Desk:
+    """Keeps the figures of each project, and brings them up to date beside the requests that look at them."""
+
+    def __init__(self, settings: Settings, goal: int = GOAL) -> None:
+        self._settings = settings
+        self._goal = goal
+        self._studio: Studio | None = None
+        self._shelves: dict[int, _Shelf] = {}
+        self._lock = threading.Lock()
+
+    def figures(self, project: int, patience: float = PATIENCE_SECONDS) -> Figures:
+        """The figures of this moment, or the last ones if newer ones take longer than `patience` (seconds)."""
+        with self._lock:
+            shelf = self._shelves.setdefault(project, _Shelf(project))
+            if shelf.busy is None and time.monotonic() - shelf.asked > FRESH_SECONDS:
+                shelf.asked, shelf.busy = time.monotonic(), threading.Event()
+                threading.Thread(target=self._refresh, args=(shelf,), name=f"figures-{project}", daemon=True).start()
+            busy = shelf.busy
+        if busy is not None:
+            busy.wait(patience)
+        return shelf.shown()
+
+    def _refresh(self, shelf: _Shelf) -> None:
+        try:
+            self._bring_up_to_date(shelf)
+        except (StudioError, BadConfig) as error:
+            shelf.problem = str(error)
+        except Exception as error:  # the page goes on with what it had
+            log.error("figures.failed", project=shelf.project, error=type(error).__name__)
+            shelf.problem = f"the figures could not be computed ({type(error).__name__}): see the backend's log"
+        finally:
+            done, shelf.busy, shelf.asked = shelf.busy, None, time.monotonic()
+            if done:
+                done.set()
+
+    def _bring_up_to_date(self, shelf: _Shelf) -> None:
+        history = history_of(self._settings, shelf.project)
+        shelf.figures = replace(shelf.figures, history=history)
+        home = folder(self._settings.home, shelf.project)
+        if shelf.annotations is None:
+            shelf.annotations = Annotations(home / "annotations.sqlite", shelf.project)
+            if shelf.annotations.known:
+                shelf.take(self._computed(shelf, history))
+        if self._studio is None:
+            self._studio = Studio.of(self._settings)
+        project = self._studio.project(shelf.project)
+        config = read_config(project.label_config)
+        draw = Draw.open(home)
+        changed = shelf.annotations.refresh(self._studio, config, draw.get, project.labels)
+        if changed or history.mark != shelf.mark or shelf.figures.at is None:
+            shelf.take(self._computed(shelf, history))
+            shelf.mark = history.mark
+        shelf.figures = replace(
+            shelf.figures,
+            title=project.title,
+            tasks=project.tasks,
+            uncertain=self._uncertain(self._studio, shelf.project, config, draw),
+            at=datetime.now(UTC),
+        )
+        shelf.problem = ""
+
+    def _computed(self, shelf: _Shelf, history: History) -> Figures:
+        assert shelf.annotations is not None
+        work = shelf.annotations.work()
+        versions = {one.task: one.version for one in work if one.arm == "blind"}
+        told = said(folder(self._settings.home, shelf.project), versions.get)
+        found = computed(work, graded(history.champion), told, self._goal)
+        return replace(found, project=shelf.project, history=history)
+
+    @staticmethod
+    def _uncertain(studio: Studio, project: int, config: Config, draw: Draw) -> tuple[Uncertain, ...]:
+        # The exam stays unseen: whoever knows its readings could no longer label it blind.
+        def is_exam(task: int) -> bool:
+            place = draw.get(task)
+            return place is not None and place.role == "exam"
+
+        return tuple(least_certain(studio, project, config, hidden=is_exam))
+
+
+class _Shelf:
+    """What is kept of one project."""
+
+    def __init__(self, project: int) -> None:
+        self.project = project
+        self.annotations: Annotations | None = None
+        self.figures = replace(NO_FIGURES, project=project)
+        self.mark: tuple[object, ...] = ()
+        self.problem = ""
+        self.asked = -1e9
+        self.busy: threading.Event | None = None
+
+    def take(self, found: Figures) -> None:
+        kept = self.figures
+        self.figures = replace(found, title=kept.title, tasks=kept.tasks, uncertain=kept.uncertain, at=kept.at)
+
+    def shown(self) -> Figures:
+        first = self.figures.at is None and self.annotations is not None and not self.annotations.known
+        reading = self.annotations.fetched if first and self.annotations else None
+        return replace(self.figures, problem=self.problem, reading=reading)

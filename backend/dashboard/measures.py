@@ -1,0 +1,78 @@
+"""The page's figures as Prometheus metrics: labels, corrections, seconds, versions, training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import redis
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from backend.dashboard.figures import Desk, Figures
+from backend.dashboard.loop import loop_of
+from cheques.settings import Settings
+from studio.projects import served
+from worker.queue import RETRAIN
+
+
+class Measures(Collector):
+    """What the desk knows at the moment of asking; nothing that Label Studio would have to be waited for."""
+
+    def __init__(self, settings: Settings, desk: Desk, connection: redis.Redis) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._redis = connection
+
+    def describe(self) -> Iterator[Metric]:
+        # Without this the registry would collect at registration.
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        projects = served(self._settings)
+        found = {project: self._desk.figures(project, 0.0) for project in projects}
+        yield from measured(found)
+        training = _gauge("training_share", "how much of a training is done; absent while none runs", "project")
+        for project in projects:
+            for job in loop_of(self._redis, self._settings, project).jobs:
+                if job.name == RETRAIN and job.status == "started":
+                    training.add_metric([str(project)], job.share)
+        yield training
+
+
+def measured(found: dict[int, Figures]) -> Iterator[Metric]:
+    """By project. The saving is given only while there is enough to say it."""
+    labels = _gauge("labels", "labelled cheques", "project")
+    exam = _gauge("trial_cheques", "exam cheques compared, after cleaning", "project", "arm")
+    corrected = _gauge("corrected_labels", "labels with a corrected field", "project")
+    accepted = _gauge("acceptance", "share of pre-labels left as shown", "project", "field")
+    worked = _gauge("annotation_seconds", "annotation time on record, idle tabs at their cap", "project")
+    saved = _gauge("saved_seconds", "seconds saved a cheque: mean and ends of the 95 % interval", "project", "end")
+    dropped = _gauge("dropped_annotations", "annotations left out of the comparison", "project", "reason")
+    versions = _gauge("versions", "trained versions", "project", "decision")
+    exact = _gauge("exact_match", "mean exact match on the exam", "project", "version")
+    for project, figures in found.items():
+        name, savings = str(project), figures.savings
+        labels.add_metric([name], figures.labels)
+        corrected.add_metric([name], figures.corrected)
+        exam.add_metric([name, "blind"], savings.blind)
+        exam.add_metric([name, "prelabel"], savings.prelabel)
+        for field, rate in savings.acceptance.items():
+            accepted.add_metric([name, field], rate)
+        for reason, count in savings.dropped.items():
+            dropped.add_metric([name, reason], count)
+        if savings.hours:
+            worked.add_metric([name], 3600 * savings.hours.worked)
+        if savings.effect and savings.verdict.enough:
+            for end in ("mean", "low", "high"):
+                saved.add_metric([name, end], getattr(savings.effect.seconds, end))
+        decisions = [version.decision for version in figures.history.versions]
+        for decision in sorted(set(decisions)):
+            versions.add_metric([name, decision], decisions.count(decision))
+        for version in figures.history.versions:
+            if version.mean is not None:
+                exact.add_metric([name, version.name], version.mean)
+    yield from (labels, exam, corrected, accepted, worked, saved, dropped, versions, exact)
+
+
+def _gauge(name: str, help: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"chequemate_{name}", help, labels=labels)

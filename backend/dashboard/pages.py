@@ -1,0 +1,287 @@
+"""The page, its tables as CSV, the pictures and reports it links to, and the live line at its top."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import redis
+from flask import Blueprint, Flask, Response, jsonify, make_response, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+from PIL.Image import Image
+from werkzeug.exceptions import BadRequest, NotFound
+
+from backend.dashboard import actions, view, view_reader, words
+from backend.dashboard.figures import Desk, Figures
+from backend.dashboard.loop import loop_of
+from backend.dashboard.view import Section
+from cheques.images import BadImage
+from cheques.settings import Settings
+from studio.client import StudioError
+from studio.projects import served
+from trainer.versions import VersionError, Versions
+
+PICTURE = (480, 480)
+MISREADS = (0.001, 0.005, 0.01, 0.02, 0.05)
+LEVELS = (0.9, 0.95, 0.99)
+NAMES = ("off", "on", "hidden")
+# Everything on the page is its own; pictures inlined for printing are data.
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the lead chose: project, misread rate and confidence to certify, whether annotators are told apart."""
+
+    project: int
+    misread: float = 0.01
+    level: float = 0.95
+    names: str = "off"
+
+    @classmethod
+    def of_request(cls, settings: Settings) -> Wishes:
+        def one_of(name: str, allowed: Sequence[float], default: float) -> float:
+            value = request.args.get(name, default, type=float)
+            return value if value in allowed else default
+
+        names = request.args.get("names", "off")
+        return cls(
+            _project(settings),
+            one_of("misread", MISREADS, 0.01),
+            one_of("level", LEVELS, 0.95),
+            names if names in NAMES else "off",
+        )
+
+
+def _project(settings: Settings) -> int:
+    known = served(settings)
+    asked = request.values.get("project")
+    if asked is None:
+        return known[0] if known else 0
+    if not asked.isdigit() or int(asked) not in known:
+        numbers = ", ".join(map(str, known)) or "none yet: chequemate connect --project N joins one"
+        raise BadRequest(f"project {asked[:12]} is not served here (served: {numbers})")
+    return int(asked)
+
+
+def register(
+    app: Flask,
+    settings: Settings,
+    fetch: Callable[[str], Image],
+    connection: redis.Redis,
+    desk: Desk | None = None,
+) -> Desk:
+    """Put the page at `/` of an application that has its auth already; returns the desk that keeps the figures.
+
+    fetch: an image's URL -> the image; raises BadImage, StudioError.
+    """
+    desk = desk or Desk(settings)
+    catalogs = words.speak(app)
+    pages = Blueprint(
+        "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
+    )
+    site = _Site(settings, desk, connection, fetch)
+    pages.before_request(catalogs.as_default)
+    pages.after_request(_guarded)
+    pages.add_url_rule("/dashboard/live.json", "live", site.live)
+    pages.add_url_rule("/dashboard/<section>.csv", "table", site.table)
+    pages.add_url_rule("/dashboard/picture/<int:project>/<int:task>", "picture", site.picture)
+    pages.add_url_rule("/dashboard/report/<int:project>/<version>", "report", site.report)
+    pages.add_url_rule("/dashboard/actions/<action>", "ask", site.ask)
+    pages.add_url_rule("/dashboard/actions/<action>", "act", site.act, methods=["POST"])
+    pages.register_error_handler(BadRequest, lambda error: (_plain(error.description), 400))
+    pages.register_error_handler(NotFound, lambda error: (_plain(error.description), 404))
+    app.register_blueprint(pages)
+
+    def page() -> Response:
+        catalogs.as_default()
+        return _guarded(site.page())
+
+    _put_at_root(app, page)
+    return desk
+
+
+def _put_at_root(app: Flask, page: Callable[[], Response]) -> None:
+    """label-studio-ml answers `/` with its health route; that stays at /health alone."""
+    health = app.view_functions.get("health")
+    if health is None:
+        app.add_url_rule("/", "root", page)
+    else:
+        beside: Callable[[], Any] = health
+        app.view_functions["health"] = lambda: page() if request.path == "/" else beside()
+
+
+def _home(**query: str | int) -> str:
+    """The page's own address."""
+    return f"{request.script_root}/" + (f"?{urlencode(query)}" if query else "")
+
+
+def _guarded(answer: Response) -> Response:
+    answer.headers.setdefault("Content-Security-Policy", POLICY)
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Referrer-Policy"] = "same-origin"
+    if request.endpoint != "dashboard.static":
+        answer.headers.setdefault("Cache-Control", "private, no-cache")
+    return answer
+
+
+def _plain(line: str | None) -> Response:
+    return Response(f"{line}\n", mimetype="text/plain")
+
+
+class _Site:
+    """The views; what they know of the world is handed to them."""
+
+    def __init__(self, settings: Settings, desk: Desk, connection: redis.Redis, fetch: Callable[[str], Image]) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._redis = connection
+        self._fetch = fetch
+        self._tokens = actions.Tokens()
+        self._picture = lru_cache(maxsize=64)(self._thumbnail)
+
+    def page(self) -> Response:
+        wishes = Wishes.of_request(self._settings)
+        printed = "print" in request.args
+        figures = self._desk.figures(wishes.project, 120.0 if printed else 0.6)
+        if printed:
+            figures = replace(figures, problem="")
+        html = render_template(
+            "dashboard.html",
+            figures=figures,
+            loop=loop_of(self._redis, self._settings, wishes.project),
+            sections=self._sections(figures, wishes),
+            wishes=wishes,
+            projects=served(self._settings),
+            studio=str(self._settings.studio_url).rstrip("/"),
+            choices={"misread": MISREADS, "level": LEVELS, "names": NAMES},
+            printed=printed,
+            style=(Path(__file__).parent / "static" / "dashboard.css").read_text() if printed else "",
+            picture=self._inlined if printed else None,
+            has_report=view_reader.has_report,
+            words=words,
+            home=_home,
+        )
+        answer = make_response(html)
+        if "lang" in request.args:
+            answer.set_cookie("lang", request.args["lang"][:2], samesite="Strict", max_age=31536000)
+        return answer
+
+    def live(self) -> Response:
+        wishes = Wishes.of_request(self._settings)
+        figures = self._desk.figures(wishes.project, 0.0)
+        loop = loop_of(self._redis, self._settings, wishes.project)
+        line = render_template("live.html", figures=figures, loop=loop, words=words)
+        return jsonify(stamp=figures.stamp, line=line, **loop.as_json())
+
+    def table(self, section: str) -> Response:
+        """One section's table as CSV, for spreadsheets of the reader's language."""
+        wishes = Wishes.of_request(self._settings)
+        sections = self._sections(self._desk.figures(wishes.project, 30.0), wishes)
+        found = next((one.table for one in sections if one.id == section and one.table), None)
+        if found is None:
+            raise NotFound(f"no table {section[:40]}")
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=";")
+        writer.writerow(found.head)
+        writer.writerows([_inert(cell) for cell in row] for row in found.rows)
+        headers = {"Content-Disposition": f'attachment; filename="chequemate-{wishes.project}-{section}.csv"'}
+        # With a byte-order mark, without which spreadsheets take UTF-8 for something else.
+        return Response("\ufeff" + text.getvalue(), mimetype="text/csv; charset=utf-8", headers=headers)
+
+    def picture(self, project: int, task: int) -> Response:
+        """A small picture of one of the cheques on the page, and of no other."""
+        try:
+            return Response(
+                self._picture(self._image(project, task)),
+                mimetype="image/jpeg",
+                headers={"Cache-Control": "private, max-age=3600"},
+            )
+        except (BadImage, StudioError) as error:
+            raise NotFound(str(error)) from None
+
+    def report(self, project: int, version: str) -> Response:
+        try:
+            path = Versions(self._settings.home, project).get(version).path / "report" / "report.html"
+        except VersionError as error:
+            raise NotFound(str(error)) from None
+        if not path.is_file():
+            raise NotFound(f"{version} has no report")
+        answer = send_file(path)
+        # The report is one file with its styles and pictures inside, and nothing of it may reach the network.
+        answer.headers["Content-Security-Policy"] = (
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; script-src 'unsafe-inline'"
+        )
+        return answer
+
+    def ask(self, action: str) -> str:
+        """What will happen, and a button for it."""
+        wanted = actions.wanted(action, request.args.get("version", ""), _project(self._settings))
+        return render_template(
+            "confirm.html",
+            wanted=wanted,
+            token=self._tokens.make(actions.who()),
+            error="",
+            home=_home,
+            language=words.language,
+        )
+
+    def act(self, action: str) -> ResponseReturnValue:
+        self._tokens.check(request.form.get("token", ""), actions.who())
+        wanted = actions.wanted(action, request.form.get("version", ""), _project(self._settings))
+        error = actions.carry_out(wanted, self._settings, self._redis, request.form.get("why", "").strip())
+        if error:
+            token = self._tokens.make(actions.who())
+            return render_template(
+                "confirm.html", wanted=wanted, token=token, error=error, home=_home, language=words.language
+            ), 409
+        return Response(status=303, headers={"Location": _home(project=wanted.project, done=action)})
+
+    def _sections(self, figures: Figures, wishes: Wishes) -> list[Section]:
+        report = url_for("dashboard.report", project=wishes.project, version="VERSION")
+        sections = [
+            view.time_saved(figures),
+            view.over_time(figures),
+            view.acceptance(figures),
+            view.corrections(figures),
+            view.annotators(figures, wishes.names),
+            view.quality(figures),
+            view_reader.learning(figures, report),
+            view_reader.certified(figures, wishes.misread, wishes.level),
+        ]
+        return [section for section in sections if section]
+
+    def _image(self, project: int, task: int) -> str:
+        for one in self._desk.figures(project, 0.0).uncertain if project in served(self._settings) else ():
+            if one.task == task:
+                return one.image
+        raise NotFound(f"task {task} is not on the page")
+
+    def _thumbnail(self, url: str) -> bytes:
+        image = self._fetch(url).convert("RGB")
+        image.thumbnail(PICTURE)
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=60, optimize=True)
+        return out.getvalue()
+
+    def _inlined(self, project: int, task: int) -> str:
+        try:
+            return "data:image/jpeg;base64," + base64.b64encode(self._picture(self._image(project, task))).decode()
+        except (BadImage, StudioError, NotFound):
+            return ""
+
+
+def _inert(cell: Any) -> str:
+    """A cell that a spreadsheet will not run: names of fields come from outside."""
+    text = str(cell)
+    return f"'{text}" if text[:1] in ("=", "+", "@", "\t") else text

@@ -1,0 +1,188 @@
+"""What each route answers. Label Studio's habits are in the comments; the rest of the house need not know them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import structlog
+from flask import Response, jsonify, request
+from werkzeug.exceptions import BadRequest
+
+from backend.metrics import Metrics
+from backend.model import BASE, GAP, ChequeModel, Outcome, Tools
+from backend.webhook import heard, project_of
+from cheques.settings import Settings
+from studio.config import BadConfig
+from trainer.versions import Versions
+from worker.queue import PRELABEL, RETRAIN, QueueAway, connect, enqueue, progress_of
+
+log = structlog.get_logger()
+
+PREDICT_SECONDS = 50.0  # "Retrieve predictions" must be back within 60, and Label Studio gives up at 100
+REDIS_SECONDS = 0.2  # the webhook runs inside the annotator's click
+
+
+class Backend:
+    """The state behind the routes: one model for each project and configuration."""
+
+    def __init__(self, settings: Settings, tools: Tools) -> None:
+        self.settings = settings
+        self.tools = tools
+        self.redis = connect(settings.redis_url, REDIS_SECONDS)
+        self.metrics = Metrics(self.redis, self.champions)
+        self._models: dict[int, tuple[str, ChequeModel]] = {}
+        self._building = threading.Lock()
+
+    def model(self, project: int, label_config: str | None) -> ChequeModel:
+        """The project's model; built again only when the configuration changed. Raises BadConfig."""
+        with self._building:
+            known = self._models.get(project)
+            if known and label_config in (None, "", known[0]):
+                return known[1]
+            if not label_config:
+                raise BadConfig(f"project {project}: its labeling configuration is not known; send label_config")
+            model = ChequeModel(label_config, project=project, tools=self.tools)
+            self._models[project] = label_config, model
+            return model
+
+    def champions(self) -> dict[int, str]:
+        """The version in service of every project that was ever served here."""
+        folders = (self.settings.home / "projects").glob("*")
+        known = {*list(self._models), *(int(path.name) for path in folders if path.name.isdigit())}
+        return {project: self.champion(project) for project in sorted(known)}
+
+    def champion(self, project: int) -> str:
+        if project in self._models:
+            return self._models[project][1].serving().name
+        champion = Versions(self.settings.home, project).champion()
+        return champion.name if champion else BASE
+
+
+def health(backend: Backend) -> Response:
+    """Up as soon as the process is: a model that is still loading keeps nobody from connecting."""
+    resident = backend.tools.resident
+    return jsonify(status="UP", reader=resident.state, problem=resident.problem)
+
+
+def setup(backend: Backend) -> Response:
+    """Label Studio calls this before every predict, and skips the tasks that hold the version named here."""
+    body = _body()
+    model = backend.model(_project(body), body.get("schema") or body.get("label_config"))
+    return jsonify(model_version=model.serving().name)
+
+
+def predict(backend: Backend) -> Response:
+    """As many results as tasks, always: one fewer, and Label Studio drops the whole batch."""
+    body = _body()
+    project, tasks = _project(body), _tasks(body)
+    with backend.metrics.seconds.labels("predict").time():
+        try:
+            model = backend.model(project, body.get("label_config"))
+        except BadConfig as error:
+            log.warning("predict.bad_config", project=project, reason=str(error))
+            return jsonify(results=[GAP for _ in tasks])
+        serving = model.serving()
+        outcomes = model.read(tasks, serving, time.monotonic() + PREDICT_SECONDS)
+        _count(backend, project, outcomes)
+        if any(outcome.reading is None for outcome in outcomes):
+            _have_the_gaps_filled(backend, project)
+        return jsonify(results=model.predictions(outcomes, serving), model_version=serving.name)
+
+
+def _have_the_gaps_filled(backend: Backend, project: int) -> None:
+    try:
+        enqueue(PRELABEL, project, connection=backend.redis)
+    except QueueAway as error:
+        log.warning("predict.gaps_left", project=project, reason=str(error))
+
+
+def read(backend: Backend) -> Response | tuple[Response, int]:
+    """The batch route of `prelabel`: readings as they are, the blind ones too; 503 while there is no reader."""
+    body = _body()
+    project, tasks = _project(body), _tasks(body)
+    with backend.metrics.seconds.labels("read").time():
+        model = backend.model(project, body.get("label_config"))
+        serving = model.serving()
+        outcomes = model.read(tasks, serving)
+        _count(backend, project, outcomes)
+    if backend.tools.resident.state != "ready" and outcomes and all(outcome.passing for outcome in outcomes):
+        return error_line(outcomes[0].error, 503)
+    return jsonify(version=serving.name, readings=[_as_json(outcome) for outcome in outcomes])
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    reading = outcome.reading
+    return {
+        "task": outcome.task,
+        "values": reading.values if reading else {},
+        "confidence": reading.confidence if reading else {},
+        "embedding": list(reading.embedding) if reading else [],
+        "error": outcome.error or None,
+        "passing": outcome.passing,
+    }
+
+
+def webhook(backend: Backend) -> Response:
+    """Label Studio waits for this inside the annotator's click, for one second at most."""
+    event = _body()
+    with backend.metrics.seconds.labels("webhook").time():
+        done = heard(backend.redis, event, backend.settings.retrain_every)
+    known = done != "ignored"  # labels that a client may invent would grow without end
+    project, action = (str(project_of(event.get("project"))), str(event["action"])) if known else ("", "other")
+    backend.metrics.events.labels(project, action).inc()
+    return jsonify(status=done)
+
+
+def versions(backend: Backend) -> Response:
+    """Newest first, the base last. Label Studio asks without saying for which project: then those of all."""
+    project = project_of(request.args.get("project") or (request.get_json(silent=True) or {}).get("project"))
+    projects = list(backend.champions()) if project is None else [project]
+    names = [v.name for one in projects for v in reversed(Versions(backend.settings.home, one).list())]
+    champion = {} if project is None else {"champion": backend.champion(project)}
+    return jsonify(versions=[*dict.fromkeys(names), BASE], **champion)
+
+
+def is_training(backend: Backend) -> Response:
+    project = project_of(request.args.get("project"))
+    try:
+        job = progress_of(backend.redis, RETRAIN, project) if project is not None else None
+    except QueueAway:
+        job = None
+    return jsonify(is_training=bool(job and job["status"] == "started"), progress=job)
+
+
+def metrics(backend: Backend) -> Response:
+    return Response(backend.metrics.text(), mimetype="text/plain; version=0.0.4")
+
+
+def error_line(line: str, status: int) -> tuple[Response, int]:
+    """An error as every client gets it: JSON, one line, no traceback."""
+    return jsonify(error=" ".join(line.split())), status
+
+
+def _count(backend: Backend, project: int, outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        backend.metrics.answered.labels(str(project), "blind" if outcome.blind else outcome.how).inc()
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise BadRequest("no JSON object: send one, with Content-Type application/json")
+    return body
+
+
+def _project(body: dict[str, Any]) -> int:
+    project = project_of(body.get("project"))
+    if project is None:
+        raise BadRequest('no project: send "project": the id of a Label Studio project')
+    return project
+
+
+def _tasks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    tasks = body.get("tasks")
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise BadRequest('no tasks: send "tasks": a list of Label Studio tasks')
+    return tasks

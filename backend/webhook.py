@@ -1,0 +1,68 @@
+"""Label events -> a set of annotation ids -> a job. Nothing here may take long: an annotator waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+import structlog
+
+from worker.queue import PRELABEL, RECONCILE, RETRAIN, QueueAway, enqueue, forget_labels, note_labels
+
+log = structlog.get_logger()
+
+LABELLED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED")
+DELETED = ("ANNOTATIONS_DELETED", "ANNOTATION_DELETED")
+CHANGED = ("PROJECT_UPDATED",)
+
+
+def heard(connection: redis.Redis, event: Mapping[str, Any], retrain_every: int) -> str:
+    """Do what an event asks for; what was done, in a word. Redis away: `reconcile` will find what is lost here."""
+    action, project = str(event.get("action", "")), project_of(event.get("project"))
+    if project is None:
+        return "ignored"
+    try:
+        return _heard(connection, action, project, event, retrain_every)
+    except (redis.RedisError, QueueAway) as error:
+        log.warning("webhook.redis_away", project=project, action=action, error=type(error).__name__)
+        return "left to reconcile"
+
+
+def _heard(connection: redis.Redis, action: str, project: int, event: Mapping[str, Any], retrain_every: int) -> str:
+    ids = annotations_of(event)
+    if action in LABELLED:
+        if ids and note_labels(connection, project, ids, retrain_every):
+            enqueue(RECONCILE, project, connection=connection)
+            return "counting"
+        return "noted"
+    if action in DELETED:
+        forget_labels(connection, project, ids)
+        return "forgotten"
+    if action == "TASKS_CREATED":
+        # Imported tasks may carry annotations, and no other event tells of those.
+        enqueue(RECONCILE, project, connection=connection)
+        enqueue(PRELABEL, project, connection=connection)
+        return "prelabelling"
+    if action == "START_TRAINING":
+        enqueue(RETRAIN, project, connection=connection, force=True)
+        return "training"
+    if action in CHANGED:
+        enqueue(RECONCILE, project, connection=connection)
+        return "checking"
+    return "ignored"
+
+
+def annotations_of(event: Mapping[str, Any]) -> list[int]:
+    """The ids of an event's annotations: one under `annotation`, several under `annotations`."""
+    several = event.get("annotations")
+    found = [event.get("annotation"), *(several if isinstance(several, list) else ())]
+    return [one["id"] for one in found if isinstance(one, Mapping) and isinstance(one.get("id"), int)]
+
+
+def project_of(sent: Any) -> int | None:
+    """A project's id from what Label Studio sends: {"id": 1, …}, "1.1795342822", "1" or 1."""
+    if isinstance(sent, Mapping):
+        sent = sent.get("id")
+    text = str(sent).split(".")[0]
+    return int(text) if text.isascii() and text.isdigit() else None

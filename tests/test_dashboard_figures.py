@@ -1,0 +1,239 @@
+"""The figures follow Label Studio: edits, deletions, annotations through the API, an emptied project, an outage."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.dashboard.exam import graded, said
+from backend.dashboard.figures import Desk, Figures
+from cheques.settings import Settings
+from studio.client import StudioError
+from studio.config import DEFAULT_CONFIG, Config
+from studio.formats import Label
+from studio.records import Project
+from tests.conftest import LabelStudio
+from trainer.draw import Draw
+from trainer.versions import Version
+
+CONFIG = DEFAULT_CONFIG.read_text(encoding="utf-8")
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass
+class FakeStudio:
+    """Label Studio in memory: tasks with their labels, and which were asked for."""
+
+    labels: dict[int, list[Label]] = field(default_factory=dict)
+    touched: dict[int, str] = field(default_factory=dict)
+    reads: list[int] = field(default_factory=list)
+    away: bool = False
+
+    def put(self, *labels: Label) -> None:
+        for one in labels:
+            kept = [other for other in self.labels.get(one.task, []) if other.annotation != one.annotation]
+            self.labels[one.task] = [*kept, one]
+            self.touched[one.task] = now()
+
+    def delete(self, task: int) -> None:
+        self.labels[task], self.touched[task] = [], now()
+
+    def project(self, number: int) -> Project:
+        if self.away:
+            raise StudioError("Label Studio does not answer")
+        count = sum(not one.skipped for labels in self.labels.values() for one in labels)
+        return Project(number, "Chèques", CONFIG, "v1", "", True, 1, len(self.labels), count, 0)
+
+    def changed_tasks(self, number: int, config: Config, since: str) -> Iterator[tuple[int, tuple[Label, ...]]]:
+        found = [task for task in self.labels if self.touched[task] > since]
+        self.reads.append(len(found))
+        for task in found:
+            yield task, tuple(self.labels[task])
+
+    def _get(self, path: str, **query: Any) -> Any:
+        class Answer:
+            @staticmethod
+            def json() -> dict[str, Any]:
+                return {"tasks": []}
+
+        return Answer()
+
+
+def label(task: int, **more: Any) -> Label:
+    shown = more.pop("shown", {"date": "2024-05-03"})
+    base = Label(
+        task=task,
+        annotation=task,
+        image="",
+        values={"date": "2024-05-03"},
+        updated_at="2026-03-01T10:00:00Z",
+        created_at="2026-03-01T10:00:00Z",
+        seconds=20.0,
+        annotator=1,
+        offered=True,
+        shown=shown,
+        changed={"date": "accepted"} if shown else {},
+        version="v1",
+    )
+    return replace(base, **more)
+
+
+@pytest.fixture
+def studio() -> FakeStudio:
+    studio = FakeStudio()
+    studio.put(*(label(number) for number in range(1, 6)))
+    for task in studio.touched:
+        studio.touched[task] = "2026-03-01T10:00:00Z"
+    return studio
+
+
+def desk_of(home: Path, studio: FakeStudio) -> Desk:
+    desk = Desk(Settings(home=home, projects=(1,)))
+    desk._studio = studio  # type: ignore[assignment]
+    return desk
+
+
+def look(desk: Desk) -> Figures:
+    """As a lead who comes back after a while."""
+    shelf = desk._shelves.get(1)
+    if shelf:
+        shelf.asked = -1e9
+    return desk.figures(1, 10.0)
+
+
+def test_an_edit_a_deletion_an_import_and_an_emptied_project(tmp_path: Path, studio: FakeStudio) -> None:
+    desk = desk_of(tmp_path, studio)
+    assert look(desk).labels == 5
+    assert look(desk).savings.acceptance == {"date": 1.0}
+
+    studio.put(label(1, values={"date": "2024-05-08"}, changed={"date": "corrected"}, updated_at=now()))
+    edited = look(desk)
+    assert edited.labels == 5 and edited.corrected == 1
+    assert edited.savings.acceptance == {"date": 0.8}
+    assert edited.savings.dropped == {"edited": 1}
+
+    studio.delete(2)
+    assert look(desk).labels == 4
+
+    studio.put(label(9, shown=None, offered=False, seconds=None, imported=True))
+    assert look(desk).savings.dropped == {"api": 1, "edited": 1}
+
+    studio.labels.clear()
+    emptied = look(desk)
+    assert emptied.labels == 0 and emptied.savings.acceptance == {}
+
+
+def test_only_what_changed_is_asked_for(tmp_path: Path, studio: FakeStudio) -> None:
+    desk = desk_of(tmp_path, studio)
+    look(desk)
+    studio.put(label(3, seconds=25.0))
+    look(desk)
+    assert studio.reads == [5, 1]
+
+
+def test_a_new_process_starts_from_the_copy_on_disk(tmp_path: Path, studio: FakeStudio) -> None:
+    look(desk_of(tmp_path, studio))
+    studio.put(label(6))
+    again = look(desk_of(tmp_path, studio))
+    assert again.labels == 6
+    assert studio.reads == [5, 1]
+
+
+def test_the_copy_may_be_deleted_or_damaged(tmp_path: Path, studio: FakeStudio) -> None:
+    look(desk_of(tmp_path, studio))
+    (tmp_path / "projects" / "1" / "annotations.sqlite").write_bytes(b"no database at all" * 100)
+    assert look(desk_of(tmp_path, studio)).labels == 5
+    assert studio.reads == [5, 5]
+
+
+def test_cheques_outside_the_trial_leave_no_values_on_disk(tmp_path: Path, studio: FakeStudio) -> None:
+    look(desk_of(tmp_path, studio))
+    rows = sqlite3.connect(tmp_path / "projects" / "1" / "annotations.sqlite").execute("SELECT rows FROM task")
+    assert all("2024-05-03" not in text for (text,) in rows)
+
+
+def test_an_outage_keeps_the_last_figures_and_says_so(tmp_path: Path, studio: FakeStudio) -> None:
+    desk = desk_of(tmp_path, studio)
+    look(desk)
+    studio.away = True
+    shown = look(desk)
+    assert shown.labels == 5 and shown.problem == "Label Studio does not answer"
+    studio.away = False
+    assert look(desk).problem == ""
+
+
+def test_a_slow_label_studio_does_not_hold_the_page_up(tmp_path: Path, studio: FakeStudio) -> None:
+    class Slow(FakeStudio):
+        def project(self, number: int) -> Project:
+            time.sleep(0.5)
+            return super().project(number)
+
+    desk = desk_of(tmp_path, Slow(studio.labels, studio.touched))
+    start = time.perf_counter()
+    assert desk.figures(1, 0.05).at is None
+    assert time.perf_counter() - start < 0.3
+
+
+def test_said_takes_the_version_that_was_in_service(tmp_path: Path) -> None:
+    lines = [{"task": "4", "version": v, "values": {"date": v}, "confidence": {}} for v in ("base", "v1", "v2")]
+    (tmp_path / "said.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"task": "4", "ver')
+    assert said(tmp_path, {4: "v1"}.get) == {4: {"date": "v1"}}
+    assert said(tmp_path, {}.get) == {4: {"date": "v2"}}
+    assert said(tmp_path / "none", {}.get) == {}
+
+
+def test_the_exam_comes_from_the_champions_report(tmp_path: Path) -> None:
+    version = Version("v1", "1", tmp_path)
+    assert not len(graded(version).right)
+    cheque = {"id": "4", "right": {"date": True, "lieu": False}, "confidence": {"date": 0.9, "lieu": 0.4}}
+    unreadable = cheque | {"unreadable": ["date"]}
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.json").write_text(json.dumps({"cheques": [cheque, unreadable]}))
+    confidence, right = graded(version).cheque()
+    assert confidence.tolist() == [0.4, float("-inf")]
+    assert right.tolist() == [False, False]
+
+
+def region(name: str, text: str) -> dict[str, Any]:
+    value = {"from_name": name, "to_name": "image", "type": "textarea", "value": {"text": [text]}}
+    return value | {"id": name, "origin": "manual"}
+
+
+@pytest.mark.integration
+def test_the_same_on_a_real_label_studio(tmp_path: Path, label_studio: LabelStudio) -> None:
+    studio = label_studio.client
+    project = studio.create_project("figures", CONFIG).id
+    tasks = studio.import_tasks(project, [{"image": f"/data/local-files/?d=c{number}.png"} for number in range(6)])
+    made = [studio.annotate(task, [region("lieu", "Lyon")], lead_time=20.0) for task in tasks[:4]]
+    desk = Desk(label_studio.settings(tmp_path, projects=(project,)))
+
+    def look_again() -> Figures:
+        if project in desk._shelves:
+            desk._shelves[project].asked = -1e9
+        return desk.figures(project, 60.0)
+
+    assert look_again().labels == 4
+    time.sleep(6)  # an edit within seconds of the submission is none
+    sdk = studio._sdk
+    sdk.annotations.update(made[0], result=[region("lieu", "Nice")], lead_time=3.0)
+    assert look_again().savings.dropped == {"edited": 1}
+    sdk.annotations.delete(made[1])
+    assert look_again().labels == 3
+    studio.annotate(tasks[4], [{**region("lieu", "Nice"), "origin": ""}])
+    assert look_again().savings.dropped["api"] == 1
+    for task in tasks:
+        sdk.tasks.delete(str(task))
+    emptied = look_again()
+    assert emptied.labels == 0 and emptied.problem == ""
+    assert Draw.open(tmp_path / "projects" / str(project)).places() == []

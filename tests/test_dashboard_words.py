@@ -1,0 +1,45 @@
+"""Every word on the page has its French, and numbers look as each language writes them."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from flask import Flask
+
+from backend.cleaning import REASONS
+from backend.dashboard import words
+from backend.trial import Estimate
+
+ROOT = Path(words.__file__).parent
+KEYWORDS = {"_": None, "say": None, "gettext": None}
+
+
+def messages() -> set[str]:
+    methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
+    found = extract_from_dir(ROOT, methods, {"templates/**.html": {"newstyle_gettext": "true"}}, keywords=KEYWORDS)
+    return {str(message) for _, _, message, _, _ in found} | set(REASONS.values())
+
+
+def test_every_message_is_translated_with_the_same_places() -> None:
+    with (words.CATALOGS / "fr.po").open("rb") as file:
+        french = {entry.id: entry.string for entry in read_po(file) if entry.id}
+    assert messages() == set(french)
+    for message, translation in french.items():
+        assert translation
+        assert sorted(re.findall(r"%\(\w+\)s", message)) == sorted(re.findall(r"%\(\w+\)s", translation)), message
+
+
+def test_numbers_and_dates_follow_the_language() -> None:
+    app = Flask("test")
+    catalogs = words.speak(app)
+    estimate = Estimate(1234.56, 1000.04, 1500.0)
+    for language, expected in (("en", "1,234.6 s (1,000.0 to 1,500.0)"), ("fr", "1 234,6 s (de 1 000,0 à 1 500,0)")):
+        with app.test_request_context(f"/?lang={language}"):
+            catalogs.as_default()
+            assert re.sub(r"\s", " ", words.interval(estimate, 1, "s")) == expected
+            assert words.when(datetime(2026, 3, 1, 12, tzinfo=UTC)) != "–"
+            assert words.when(None) == "–"
+            assert re.sub(r"\s", " ", words.rate(0.001)).replace(",", ".") == "0.1 %"
+            assert words.field_name("numero_facture") == "numero facture"

@@ -1,0 +1,163 @@
+"""Readings become predictions, each once, in the order in which people shall see them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from studio.client import Stored
+from tests.backend_parts import noise
+from tests.worker_parts import CONFIG, FakeBackend, FakeStudio, Killed, own_score
+from trainer.draw import Draw
+from worker.prelabelling import Pile, Prelabelled
+from worker.reading import VersionChanged
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Draw:
+    draw = Draw.open(tmp_path, salt="fixed")
+    for number in range(1, 81):
+        draw.place(number, noise(number))
+    return draw
+
+
+@pytest.fixture
+def studio() -> FakeStudio:
+    studio = FakeStudio()
+    studio.add_tasks(range(1, 61))
+    return studio
+
+
+def run(studio: FakeStudio, draw: Draw, backend: FakeBackend | None = None, version: str = "base") -> Prelabelled:
+    backend = backend or FakeBackend(version)
+    pile = Pile(studio, 7, CONFIG, draw, backend, version, lambda **_: None)  # type: ignore[arg-type]
+    done = pile.prelabelled()
+    studio.serve(7, version)
+    return done
+
+
+def roles(draw: Draw, tasks: list[int]) -> str:
+    return "".join("E" if (place := draw.get(task)) and place.role == "exam" else "." for task in tasks)
+
+
+def test_every_task_gets_one_prediction_and_comes_at_its_turn(studio: FakeStudio, draw: Draw) -> None:
+    done = run(studio, draw)
+    assert done == Prelabelled(read=60, moved=0, predicted=60, unreadable=0, waiting=0, last_task=60)
+    served = studio.queue()
+    exam = roles(draw, served).count("E")
+    assert 5 <= exam <= 20
+    assert roles(draw, served).startswith(".E" * exam)  # every second one, until they run out
+    lessons = [task for task in served if roles(draw, [task]) == "."]
+    assert lessons == sorted(lessons, key=lambda task: (own_score(task), task))  # the least certain first
+    examined = [draw.get(task) for task in served if roles(draw, [task]) == "E"]
+    us = [place.u for place in examined if place]
+    assert us == sorted(us)
+
+
+def test_a_blind_cheque_has_a_score_and_shows_nothing(studio: FakeStudio, draw: Draw) -> None:
+    run(studio, draw)
+    blind = {int(place.task) for place in draw.places() if place.arm == "blind"} & set(studio.tasks_)
+    assert {task.id for task in studio.tasks_.values() if task.stored[0].empty} == blind != set()
+
+
+def test_running_again_does_nothing(studio: FakeStudio, draw: Draw) -> None:
+    run(studio, draw)
+    studio.writes.clear()
+    backend = FakeBackend()
+    done = run(studio, draw, backend)
+    assert (done.read, done.moved, done.predicted) == (0, 0, 60)
+    assert studio.writes == ["serve"] and backend.asked == []  # serve is this test's own
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 17, 59])
+def test_killed_in_the_middle_it_finishes_without_duplicates(studio: FakeStudio, draw: Draw, killed_after: int) -> None:
+    whole = FakeStudio()
+    whole.add_tasks(range(1, 61))
+    run(whole, draw)
+    studio.writes_until_killed = killed_after
+    with pytest.raises(Killed):
+        run(studio, draw)
+    studio.writes_until_killed = 10**9
+    done = run(studio, draw)
+    assert done.read == 60 - killed_after
+    assert all(len(task.stored) == 1 for task in studio.tasks_.values())
+    assert studio.queue() == whole.queue()
+
+
+def test_a_new_version_reads_all_again_and_keeps_what_people_may_have_open(studio: FakeStudio, draw: Draw) -> None:
+    run(studio, draw)
+    for task in studio.queue()[:10]:
+        studio.annotate(task)
+    run(studio, draw, version="v1")
+    left = [task for task in studio.tasks_.values() if not task.labelled]
+    assert len(left) == 50
+    # A prediction that somebody has open must not vanish: Label Studio would refuse what they submit.
+    assert all([stored.version for stored in task.stored] == ["base", "v1"] for task in left)
+    assert set(studio.queue()) == {task.id for task in left}
+
+
+def test_new_tasks_are_read_alone_and_take_their_place(studio: FakeStudio, draw: Draw) -> None:
+    run(studio, draw)
+    before = studio.queue()
+    studio.add_tasks(range(61, 71))
+    backend = FakeBackend()
+    done = run(studio, draw, backend)
+    assert done.read == 10 and set(backend.asked) == set(range(61, 71))
+    served = studio.queue()
+    lessons = [task for task in served if roles(draw, [task]) == "."]
+    came = {task: place for place, task in enumerate([*before, *range(61, 71)])}
+    assert lessons == sorted(lessons, key=lambda task: (own_score(task), came[task]))
+    assert done.moved < 40
+
+
+def test_live_answers_are_put_in_their_turn(studio: FakeStudio, draw: Draw) -> None:
+    """What Label Studio asked for itself has the score of its confidence, the exam too."""
+    for task in list(studio.tasks_.values()):
+        studio.tasks_[task.id] = replace(task, stored=(Stored(task.id, "base", own_score(task.id), False),))
+    done = run(studio, draw)
+    assert done.read == 0 and done.moved > 0
+    assert roles(draw, studio.queue()).startswith(".E.E.E")
+
+
+def test_gaps_are_filled(studio: FakeStudio, draw: Draw) -> None:
+    studio.tasks_[5] = replace(studio.tasks_[5], stored=(Stored(5, "pending", 0.0, True),))
+    run(studio, draw)
+    assert [stored.version for stored in studio.tasks_[5].stored] == ["pending", "base"]
+
+
+def test_unreadable_cheques_come_last_and_are_not_read_again(studio: FakeStudio, tmp_path: Path) -> None:
+    draw = Draw.open(tmp_path / "other", salt="fixed")
+    for number in set(range(1, 61)) - {3, 4}:
+        draw.place(number, noise(number))
+    done = run(studio, draw, FakeBackend(unreadable=frozenset({3, 4})))
+    assert done.unreadable == 2
+    assert studio.queue()[-2:] == [3, 4]
+    assert studio.tasks_[3].stored[0].empty
+    assert run(studio, draw).read == 0
+
+
+def test_what_cannot_be_read_now_is_left_for_later(studio: FakeStudio, draw: Draw) -> None:
+    done = run(studio, draw, FakeBackend(away=frozenset({3, 4})))
+    assert (done.read, done.waiting) == (58, 2)
+    assert studio.tasks_[3].stored == ()
+    assert run(studio, draw).read == 2
+
+
+def test_another_version_in_service_stops_it(studio: FakeStudio, draw: Draw) -> None:
+    with pytest.raises(VersionChanged):
+        run(studio, draw, FakeBackend("v2"), version="v1")
+    assert studio.writes == []
+
+
+def test_after_forty_exam_labels_every_fifth_is_an_exam_cheque(tmp_path: Path) -> None:
+    studio, draw = FakeStudio(), Draw.open(tmp_path, salt="fixed")
+    studio.add_tasks(range(1, 401))
+    for number in range(1, 401):
+        draw.place(number, noise(number))
+    exam = [task for task in studio.tasks_ if roles(draw, [task]) == "E"]
+    for task in exam[:40]:
+        studio.annotate(task)
+    run(studio, draw)
+    assert roles(draw, studio.queue()).startswith("....E....E....E")

@@ -1,0 +1,231 @@
+"""A real worker process and a real Redis, both killed at the worst moments. The jobs are stand-ins that only wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.redis_parts import RedisServer
+from worker.queue import RECONCILE, RETRAIN, connect, enqueue, queues
+
+pytestmark = pytest.mark.integration
+
+# Imported by every Python that starts with this folder on its path: the jobs' processes too.
+STAND_INS = """
+import os, sys, time, types
+
+def say(line):
+    with open(os.environ["STORY"], "a") as file:
+        file.write(line + "\\n")
+
+def waits(name):
+    def work(project, **arguments):
+        from worker.job import progress
+        say(f"{name} {project} begins {os.getpid()}")
+        until = time.time() + float(os.environ.get(f"SECONDS_{name.upper()}", 0))
+        while time.time() < until:
+            time.sleep(0.05)
+            progress(stage="waiting", done=1, total=2)
+        say(f"{name} {project} ends {os.getpid()}")
+        return {}
+    work.__name__ = name
+    return work
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "worker.jobs":
+            import importlib.machinery
+            return importlib.machinery.ModuleSpec(name, self)
+    def create_module(self, spec):
+        return types.ModuleType(spec.name)
+    def exec_module(self, module):
+        from worker.job import job
+        for name in ("retrain", "prelabel", "reconcile"):
+            setattr(module, name, job(waits(name)))
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+class Stage:
+    """A worker, its Redis, and the story that its jobs write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = RedisServer(folder)
+        self.story = folder / "story"
+        self.story.touch()
+        (folder / "sitecustomize.py").write_text(STAND_INS)
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def work(self, *queues: str, **env: str) -> subprocess.Popen[bytes]:
+        about = {
+            "PYTHONPATH": f"{self.folder}:{Path(__file__).parent.parent}",
+            "STORY": str(self.story),
+            "CHEQUEMATE_HOME": str(self.folder / "home"),
+            "CHEQUEMATE_REDIS_URL": self.server.url,
+            "CHEQUEMATE_PROJECTS": "7",
+            "CHEQUEMATE_RECONCILE_SECONDS": "3600",
+        }
+        with (self.folder / "worker.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "worker", *queues],
+                env=os.environ | about | env,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+        self.workers.append(worker)
+        return worker
+
+    @property
+    def connection(self) -> redis.Redis:
+        return connect(self.server.url)
+
+    def lines(self, start: str) -> list[str]:
+        return [line for line in self.story.read_text().splitlines() if line.startswith(start)]
+
+    def wait_for(self, start: str, count: int = 1, seconds: float = 60.0) -> list[str]:
+        self.wait_until(lambda: len(self.lines(start)) >= count, f"{count} x {start!r}", seconds)
+        return self.lines(start)
+
+    def wait_until(self, true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+        until = time.monotonic() + seconds
+        while not true():
+            log = (self.folder / "worker.log").read_text()[-3000:]
+            assert time.monotonic() < until, f"no {what}:\n{self.story.read_text()}\n{log}"
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait(10)
+        self.server.kill()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    stage.close()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_it_works_through_the_queues_by_priority_and_leaves_nothing_behind(stage: Stage) -> None:
+    enqueue(RETRAIN, 7, connection=stage.connection)
+    enqueue(RECONCILE, 7, connection=stage.connection)
+    worker = stage.work()
+    stage.wait_for("retrain 7 ends")
+    assert [line.rsplit(" ", 1)[0] for line in stage.story.read_text().splitlines()][:4] == [
+        "reconcile 7 begins",
+        "reconcile 7 ends",
+        "retrain 7 begins",
+        "retrain 7 ends",
+    ]
+    assert stage.lines("retrain")[0].split()[-1] != str(worker.pid)  # each job in a process of its own
+    stage.wait_until(lambda: not stage.connection.keys("rq:job:*"), "clean queue")
+    worker.terminate()
+    assert worker.wait(20) == 0
+
+
+def test_the_worker_is_killed_in_mid_training_and_another_finishes_it(stage: Stage) -> None:
+    worker = stage.work(SECONDS_RETRAIN="600")
+    enqueue(RETRAIN, 7, connection=stage.connection, force=True)
+    (line,) = stage.wait_for("retrain 7 begins")
+    orphan = int(line.split()[-1])
+    worker.kill()
+    worker.wait(10)
+    stage.wait_until(lambda: not is_alive(orphan), "death of the orphan", 10)
+    stage.work(SECONDS_RETRAIN="0")
+    stage.wait_for("retrain 7 ends")
+    assert len(stage.lines("retrain 7 begins")) == 2
+
+
+def test_redis_is_killed_and_wiped_in_mid_training_and_the_loop_goes_on(stage: Stage) -> None:
+    stage.work(SECONDS_RETRAIN="6")
+    stage.wait_for("reconcile 7 ends")  # the first, when the worker starts
+    enqueue(RETRAIN, 7, connection=stage.connection)
+    stage.wait_for("retrain 7 begins")
+    stage.server.kill()
+    time.sleep(2)
+    stage.server.start()
+    stage.wait_for("retrain 7 ends")  # it was not disturbed
+    stage.wait_for("reconcile 7 ends", 2)  # at once when Redis was back, not after an hour
+    stage.wait_until(lambda: bool(stage.connection.smembers("rq:workers")), "registered worker", 30)
+    enqueue(RETRAIN, 7, connection=stage.connection)
+    stage.wait_for("retrain 7 ends", 2)
+    assert len(stage.lines("retrain 7 begins")) == 2
+
+
+def test_redis_is_away_when_the_worker_starts_and_dies_while_it_idles(stage: Stage) -> None:
+    stage.server.kill()
+    stage.work()
+    time.sleep(3)
+    stage.server.start()
+    stage.wait_for("reconcile 7 ends")
+    stage.server.kill()
+    time.sleep(1)
+    stage.server.start()
+    stage.wait_for("reconcile 7 ends", 2)
+
+
+def test_a_job_that_kills_its_own_process_is_tried_again(stage: Stage) -> None:
+    stage.work(SECONDS_PRELABEL="600")
+    enqueue("prelabel", 7, connection=stage.connection)
+    (line,) = stage.wait_for("prelabel 7 begins")
+    os.kill(int(line.split()[-1]), signal.SIGKILL)
+    stage.wait_for("prelabel 7 begins", 2)  # after the pause of its first retry, which nobody but the timer ends
+
+
+def test_asked_to_stop_it_does_not_wait_for_a_training(stage: Stage) -> None:
+    worker = stage.work(SECONDS_RETRAIN="600")
+    enqueue(RETRAIN, 7, connection=stage.connection)
+    (line,) = stage.wait_for("retrain 7 begins")
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(20) == 0
+    assert not is_alive(int(line.split()[-1]))
+    stage.work(SECONDS_RETRAIN="0")
+    stage.wait_for("retrain 7 ends")
+
+
+def test_reconcile_comes_again_and_again_by_itself(stage: Stage) -> None:
+    stage.work(CHEQUEMATE_RECONCILE_SECONDS="1")
+    stage.wait_for("reconcile 7 ends", 3)
+    assert not any(queue.job_ids for queue in queues(stage.connection, [RETRAIN]))
+
+
+def test_a_second_worker_says_who_is_the_first(stage: Stage) -> None:
+    first = stage.work()
+    stage.wait_for("reconcile 7 begins")
+    second = stage.work()
+    assert second.wait(30) == 2
+    assert f"process {first.pid}" in (stage.folder / "worker.log").read_text()
+
+
+def test_queues_can_be_served_apart(stage: Stage) -> None:
+    stage.work("retrain", SECONDS_RETRAIN="600")
+    enqueue(RETRAIN, 7, connection=stage.connection)
+    stage.wait_for("retrain 7 begins")
+    stage.work("reconcile", "prelabel")
+    stage.wait_for("reconcile 7 ends")
+
+
+def test_an_unknown_queue_is_refused_in_one_line(stage: Stage) -> None:
+    worker = stage.work("retrian")
+    assert worker.wait(30) == 2
+    assert (stage.folder / "worker.log").read_text() == "no queue retrian: there are reconcile, prelabel, retrain\n"

@@ -1,0 +1,164 @@
+"""The queue against a real Redis: each job once, and none stuck behind a dead one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+from rq import SimpleWorker
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from tests.redis_parts import RedisServer
+from worker import queue as q
+from worker.queue import PRELABEL, RECONCILE, RETRAIN, QueueAway, connect, enqueue, progress_of, requeue_abandoned
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def connection(server: RedisServer) -> redis.Redis:
+    client = server.client()
+    client.flushall()
+    return client
+
+
+def job_of(connection: redis.Redis, job_id: str) -> Job:
+    return Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
+
+
+def begin(connection: redis.Redis, name: str) -> Job:
+    """What a worker does between taking a job and its end."""
+    (queue,) = q.queues(connection, [name])
+    job_id = connection.lpop(queue.key).decode()
+    job = job_of(connection, job_id)
+    worker = SimpleWorker([queue], connection=connection, serializer=JSONSerializer)
+    worker.prepare_execution(job)
+    worker.prepare_job_execution(job)
+    return job
+
+
+def test_a_job_is_enqueued_once_for_each_project(connection: redis.Redis) -> None:
+    assert enqueue(RETRAIN, 7, connection=connection)
+    assert not enqueue(RETRAIN, 7, connection=connection)
+    assert enqueue(RETRAIN, 8, connection=connection)
+    (queue,) = q.queues(connection, [RETRAIN])
+    assert queue.job_ids == ["retrain-7", "retrain-8"]
+
+
+def test_its_timeout_lets_a_training_finish_and_it_is_tried_again(connection: redis.Redis) -> None:
+    enqueue(RETRAIN, 7, connection=connection)
+    job = job_of(connection, "retrain-7")
+    assert job.timeout == 24 * 3600
+    assert (job.retries_left, job.retry_intervals) == (3, [10, 60, 300])
+
+
+def test_an_unknown_job_is_refused(connection: redis.Redis) -> None:
+    with pytest.raises(ValueError, match="retrian"):
+        enqueue("retrian", 7, connection=connection)
+
+
+def test_what_may_have_missed_something_waits_once_more_while_it_runs(connection: redis.Redis) -> None:
+    assert enqueue(PRELABEL, 7, connection=connection)
+    begin(connection, PRELABEL)
+    assert enqueue(PRELABEL, 7, connection=connection)
+    assert not enqueue(PRELABEL, 7, connection=connection)
+    (queue,) = q.queues(connection, [PRELABEL])
+    assert queue.job_ids == ["prelabel-7-again"]
+
+
+def test_a_training_that_runs_is_not_enqueued_again(connection: redis.Redis) -> None:
+    enqueue(RETRAIN, 7, connection=connection)
+    begin(connection, RETRAIN)
+    assert not enqueue(RETRAIN, 7, connection=connection)
+    assert not enqueue(RETRAIN, 7, connection=connection, force=True)
+
+
+def test_a_failed_training_is_tried_again_after_a_while_or_when_a_person_asks(connection: redis.Redis) -> None:
+    enqueue(RETRAIN, 7, connection=connection)
+    job = begin(connection, RETRAIN)
+    job.ended_at = datetime.now(UTC)
+    job.set_status(JobStatus.FAILED)
+    job.save()
+    assert not enqueue(RETRAIN, 7, connection=connection)
+    job.ended_at = datetime.now(UTC) - timedelta(seconds=601)
+    job.save()
+    assert enqueue(RETRAIN, 7, connection=connection)
+    job = begin(connection, RETRAIN)
+    job.ended_at = datetime.now(UTC)
+    job.set_status(JobStatus.FAILED)
+    job.save()
+    assert enqueue(RETRAIN, 7, connection=connection, force=True)
+
+
+def test_a_failed_reconcile_stands_in_nobodys_way(connection: redis.Redis) -> None:
+    enqueue(RECONCILE, 7, connection=connection)
+    job = begin(connection, RECONCILE)
+    job.ended_at = datetime.now(UTC) - timedelta(seconds=1)
+    job.set_status(JobStatus.FAILED)
+    job.save()
+    assert enqueue(RECONCILE, 7, connection=connection)
+
+
+def test_a_job_lost_between_taking_and_beginning_does_not_block(
+    connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(RETRAIN, 7, connection=connection)
+    (queue,) = q.queues(connection, [RETRAIN])
+    connection.lpop(queue.key)  # and the worker dies
+    assert not enqueue(RETRAIN, 7, connection=connection)  # it may be just about to begin
+    monkeypatch.setattr(q, "LOST_SECONDS", -1)
+    assert enqueue(RETRAIN, 7, connection=connection)
+    assert queue.job_ids == ["retrain-7"]
+
+
+def test_half_a_job_does_not_block(connection: redis.Redis) -> None:
+    # What a heartbeat leaves that arrives after Redis was wiped.
+    connection.hset("rq:job:retrain-7", "last_heartbeat", "2026-01-01T00:00:00.000000Z")
+    assert enqueue(RETRAIN, 7, connection=connection)
+    assert job_of(connection, "retrain-7").kwargs == {"project": 7}
+
+
+def test_what_a_killed_worker_had_begun_is_begun_again(connection: redis.Redis) -> None:
+    enqueue(RETRAIN, 7, connection=connection, force=True)
+    enqueue(PRELABEL, 7, connection=connection)
+    enqueue(PRELABEL, 8, connection=connection)
+    begin(connection, RETRAIN)
+    begin(connection, PRELABEL)
+    assert requeue_abandoned(connection) == ["prelabel-7", "retrain-7"]
+    assert {queue.name: queue.job_ids for queue in q.queues(connection)} == {
+        RECONCILE: [],
+        PRELABEL: ["prelabel-8", "prelabel-7"],
+        RETRAIN: ["retrain-7"],
+    }
+    assert job_of(connection, "retrain-7").kwargs == {"project": 7, "force": True}
+    assert requeue_abandoned(connection) == []
+
+
+def test_progress_is_what_the_job_says_of_itself(connection: redis.Redis) -> None:
+    assert progress_of(connection, RETRAIN, 7) is None
+    enqueue(RETRAIN, 7, connection=connection)
+    job = begin(connection, RETRAIN)
+    job.meta.update(stage="training", done=3, total=40)
+    job.save_meta()
+    assert progress_of(connection, RETRAIN, 7) == {"status": "started", "stage": "training", "done": 3, "total": 40}
+
+
+def test_without_redis_one_line_says_what_to_do() -> None:
+    away = connect("redis://127.0.0.1:1/0", 0.2)
+    began = time.monotonic()
+    with pytest.raises(QueueAway, match="REDIS_URL"):
+        enqueue(RETRAIN, 7, connection=away)
+    with pytest.raises(QueueAway, match="REDIS_URL"):
+        progress_of(away, RETRAIN, 7)
+    assert time.monotonic() - began < 1

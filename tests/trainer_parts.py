@@ -1,0 +1,71 @@
+"""Fakes for the trainer's tests: a reader that knows the truth of pictures and errs as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from cheques.fields import CHEQUE, Form
+from cheques.reading.prompt import answer
+from cheques.reading.reader import Adapter, Reading
+from trainer.dataset import Example, example
+from trainer.draw import pixels_digest
+
+TRUTH = {
+    "montant_numerique": "120.50",
+    "montant_lettres": "cent vingt euros et cinquante centimes",
+    "date": "2024-05-03",
+    "beneficiaire": "Jeanne Morel",
+    "signature": "présente",
+    "lieu": "Lyon",
+    "devise": "EUR",
+}
+
+Err = Callable[[str, dict[str, str]], dict[str, str]]  # (adapter's name or base, truth) -> what is read
+
+
+def picture(number: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(number).integers(0, 255, (36, 80, 3)).astype(np.uint8))
+
+
+def cheques(count: int, first: int = 0) -> list[Example]:
+    """Cheques with an amount of their own each."""
+    return [
+        example(CHEQUE, f"c{n}", TRUTH | {"montant_numerique": f"{n + 1}.00"}, picture(n))
+        for n in range(first, first + count)
+    ]
+
+
+class FakeReader:
+    """Reads by looking the picture up; `err` says what it makes of the truth. `closed` counts the closings."""
+
+    def __init__(self, known: Sequence[Example], err: Err | None = None) -> None:
+        self.truth = {one.digest: dict(one.values) for one in known}
+        self.err: Err = err or (lambda name, truth: truth)
+        self.closed = 0
+
+    def read(
+        self,
+        images: Sequence[Image.Image],
+        form: Form,
+        adapter: Adapter | None = None,
+        *,
+        constrained: bool = True,
+    ) -> list[Reading]:
+        readings = []
+        for image in images:
+            truth = self.truth.get(pixels_digest(image), TRUTH)
+            values = self.err(adapter.name if adapter else "base", dict(truth))
+            sure = {name: 0.9 if value == truth[name] else 0.2 for name, value in values.items()}
+            raw = answer(form, values) if constrained or "no json" not in values.values() else "{"
+            evidence = {
+                name: {"total": np.log(p), "mean": -0.1, "low": -0.1, "margin": 1, "length": 5}
+                for name, p in sure.items()
+            }
+            readings.append(Reading(values, sure, raw, (), (), evidence))
+        return readings
+
+    def close(self) -> None:
+        self.closed += 1

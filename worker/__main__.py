@@ -1,0 +1,29 @@
+"""`python -m worker [QUEUE…]`: serve the queue (all of it, or the parts named) until stopped."""
+
+from __future__ import annotations
+
+import sys
+
+from cheques.log import log_to_stderr
+from cheques.settings import BadSettings, settings
+from studio.projects import served
+from worker.process import AlreadyRunning, work
+from worker.queue import QUEUES
+
+
+def main() -> int:
+    names = tuple(sys.argv[1:]) or QUEUES
+    log_to_stderr()
+    try:
+        if unknown := set(names) - set(QUEUES):
+            raise BadSettings(f"no queue {', '.join(sorted(unknown))}: there are {', '.join(QUEUES)}")
+        own = settings()
+        work(own, lambda: served(own), names)
+    except (BadSettings, AlreadyRunning) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""The jobs: retrain, prelabel, reconcile. Each step is a call into another room; each job may be killed anywhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis
+import structlog
+
+from cheques.reading.reader import open_reader
+from cheques.settings import Settings, settings
+from studio.client import SAMPLING, Project, Studio
+from studio.config import Config, read_config
+from studio.images import fetch_image
+from studio.projects import folder
+from trainer.disk import replace_file
+from trainer.draw import Draw, Shares
+from trainer.recipe import LoraRecipe
+from trainer.versions import Version, Versions
+from worker.attempts import Attempt, attempts, new_or_changed, record
+from worker.job import JobFailed, Result, job, progress
+from worker.lessons import Fetch, Labelled, examples, labelled
+from worker.prelabelling import Pile
+from worker.queue import PRELABEL, RETRAIN, connect, enqueue, forget_labels, note_needed
+from worker.reading import Backend, VersionChanged
+
+if TYPE_CHECKING:
+    from trainer.retrain import Step
+
+log = structlog.get_logger()
+
+BASE = "base"
+FULL_LOOK_SECONDS = 1800.0  # how often reconcile looks at every prediction, and not only for new tasks
+UNLABELLED = 300  # cheques without label on which valid JSON is measured
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that a job needs to know of its project."""
+
+    settings: Settings
+    studio: Studio
+    project: Project
+    config: Config
+    draw: Draw
+    versions: Versions
+    folder: Path
+    fetch: Fetch
+
+    @classmethod
+    def of(cls, project: int) -> Site:
+        """Raises StudioError, BadConfig."""
+        own = settings()
+        studio, place = Studio.of(own), folder(own.home, project)
+        about = studio.project(project)
+        shares = None if own.blind else Shares(blind=0.0)
+        fetch = partial(fetch_image, settings=own)
+        config, versions = read_config(about.label_config), Versions(own.home, project)
+        return cls(own, studio, about, config, Draw.open(place, shares=shares), versions, place, fetch)
+
+    @property
+    def serving(self) -> str:
+        """The name of the version in service, for Label Studio."""
+        champion = self.versions.champion()
+        return champion.name if champion else BASE
+
+    def labelled(self) -> Labelled:
+        return labelled(self.studio, self.project.id, self.config, self.draw, self.fetch)
+
+
+@job
+def retrain(project: int, force: bool = False) -> Result:
+    """Labels -> a new version, promoted or rejected; below the threshold only when forced (by START_TRAINING)."""
+    site = Site.of(project)
+    labels = site.labelled()
+    count = new_or_changed(labels.seen, attempts(site.folder))
+    if not labels.lessons or (count < site.settings.retrain_every and not force):
+        return {"outcome": "too few lessons", "new": count, "lessons": len(labels.lessons)}
+    version = _trained(site, labels)
+    record(site.folder, Attempt(labels.seen, version.decision, version.name))
+    if version.decision == "promoted":
+        enqueue(PRELABEL, project)
+    about = {"mean": version.mean, "lessons": version.labels, "exam": version.exam, "reasons": list(version.reasons)}
+    return {"outcome": version.decision, "version": version.name, **about}
+
+
+def _trained(site: Site, labels: Labelled) -> Version:
+    from trainer.retrain import retrain as train_and_judge
+
+    images, form = site.folder / "images", site.config.form
+    lessons, unusable = examples(labels.lessons, form, site.draw, site.fetch, images)
+    exam, unusable_exam = examples(labels.exam, form, site.draw, site.fetch, images)
+    left_out = {why.replace(" ", "_"): n for why, n in (Counter(labels.left_out) + unusable + unusable_exam).items()}
+    log.info("retrain.begins", project=site.project.id, lessons=len(lessons), exam=len(exam), left_out=left_out)
+    unlabelled = islice(site.studio.tasks(site.project.id, site.config, unlabelled=True), UNLABELLED)
+    images_unlabelled = [partial(site.fetch, task.image) for task in unlabelled if task.image]
+    reader = partial(open_reader, site.settings)
+    return train_and_judge(
+        lessons, exam, images_unlabelled, form, site.versions, reader, LoraRecipe(), site.settings, _told
+    )
+
+
+def _told(step: Step) -> None:
+    progress(**asdict(step))
+
+
+@job
+def prelabel(project: int) -> Result:
+    """Every unlabelled task gets a prediction of the version in service, in the order of learning; then it is shown."""
+    site = Site.of(project)
+    backend = Backend(site.settings, project, site.project.label_config, site.config)
+    for _ in range(3):
+        version = site.serving
+        try:
+            done = Pile(site.studio, project, site.config, site.draw, backend, version, progress).prelabelled()
+        except VersionChanged as error:
+            log.info("prelabel.begins_again", project=project, reason=str(error))
+            continue
+        if done.predicted and (site.project.model_version != version or _is_drifted(site.project)):
+            site.studio.serve(project, version)
+        _Marker(version, done.last_task, time.time(), whole=not done.waiting).write(site.folder)
+        return {"version": version, **asdict(done)}
+    raise JobFailed(f"project {project}: the version in service changed again and again; it is tried again")
+
+
+def _is_drifted(project: Project) -> bool:
+    return project.sampling != SAMPLING or not project.shows_predictions
+
+
+@job
+def reconcile(project: int) -> Result:
+    """Ask Label Studio itself what webhooks, or a wiped Redis, have lost; enqueue what is due."""
+    site = Site.of(project)
+    every = site.settings.retrain_every
+    connection = connect()
+    count, annotations = _count(site)
+    due = []
+    if count >= every and enqueue(RETRAIN, project, connection=connection):
+        due.append(RETRAIN)
+    with suppress(redis.RedisError):  # then it is counted again at the next turn
+        forget_labels(connection, project, annotations)
+        note_needed(connection, project, every - count if count < every else every)
+    if (reason := _why_prelabel(site)) and enqueue(PRELABEL, project, connection=connection):
+        due.append(PRELABEL)
+    return {"new": count, "needed": every, "due": due, "why": reason}
+
+
+def _count(site: Site) -> tuple[int, tuple[int, ...]]:
+    """How many lessons are new or changed, and the annotations looked at: all of them, unless nothing has changed."""
+    path, done = site.folder / "counted.json", len(attempts(site.folder))
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        known = {}
+    same = known.get("labels") == site.project.labels and known.get("attempts") == done and known.get("latest")
+    if same and not any(True for _ in site.studio.changed_tasks(site.project.id, site.config, since=known["latest"])):
+        return known["count"], ()
+    labels = site.labelled()
+    count = new_or_changed(labels.seen, attempts(site.folder))
+    now = {"labels": site.project.labels, "attempts": done, "latest": labels.latest, "count": count}
+    replace_file(path, json.dumps(now))
+    return count, labels.annotations
+
+
+def _why_prelabel(site: Site) -> str:
+    """What is left to do for `prelabel`, or nothing. Cheap as long as its last run was whole."""
+    marker, version = _Marker.read(site.folder), site.serving
+    if marker.version != version:
+        return f"{version} is in service, the predictions are of {marker.version or 'no version'}"
+    if site.project.model_version != version and marker.last_task:
+        return f"the project shows {site.project.model_version or 'no version'}"
+    if _is_drifted(site.project) and marker.last_task:
+        return "the project's sampling was changed"
+    if not marker.whole:
+        return "some cheques could not be read for the time being"
+    if time.time() - marker.at > FULL_LOOK_SECONDS:
+        return "time for a full look"
+    tasks = site.studio.tasks(site.project.id, site.config, unlabelled=True, after=marker.last_task)
+    return "new tasks" if any(True for _ in tasks) else ""
+
+
+@dataclass(frozen=True)
+class _Marker:
+    """What `prelabel` did last. last_task: the highest id it has seen. whole: nothing is left for later."""
+
+    version: str = ""
+    last_task: int = 0
+    at: float = 0.0
+    whole: bool = False
+
+    @classmethod
+    def read(cls, place: Path) -> _Marker:
+        try:
+            return replace(cls(), **json.loads((place / "prelabelled.json").read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return cls()
+
+    def write(self, place: Path) -> None:
+        replace_file(place / "prelabelled.json", json.dumps(asdict(self)))

@@ -1,0 +1,102 @@
+"""Labels of a project -> its lessons and its exam, by the one draw, and the images to go with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from PIL.Image import Image
+
+from cheques.fields import Form
+from cheques.images import BadImage
+from cheques.values import BadValue
+from studio.client import Studio
+from studio.config import Config
+from studio.formats import Label, disagreements, truth
+from trainer.dataset import Example, example
+from trainer.draw import Draw, Place
+
+log = structlog.get_logger()
+
+Fetch = Callable[[str], Image]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The true label of each task, by its role; `left_out` counts what cannot be used, by reason.
+
+    annotations: the ids of all of them, true or not. latest: when the latest was changed. disagreeing: tasks on which
+    annotators disagree.
+    """
+
+    lessons: tuple[Label, ...]
+    exam: tuple[Label, ...]
+    left_out: Mapping[str, int]
+    annotations: tuple[int, ...]
+    latest: str
+    disagreeing: int
+
+    @property
+    def seen(self) -> dict[int, str]:
+        """The lessons as an attempt remembers them."""
+        return {label.annotation: label.updated_at for label in self.lessons}
+
+
+def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fetch) -> Labelled:
+    """Ask Label Studio for every label; tasks never seen before are drawn now. Raises StudioError."""
+    roles: dict[str, list[Label]] = {"lesson": [], "exam": []}
+    left_out: Counter[str] = Counter()
+    annotations, latest, disagreeing = list[int](), "", 0
+    for task, labels in studio.changed_tasks(project, config):
+        annotations += [label.annotation for label in labels]
+        latest = max([latest, *(label.updated_at for label in labels)])
+        disagreeing += bool(disagreements(labels))
+        label = truth(labels)
+        if label is None:
+            left_out["skipped" if all(one.skipped for one in labels) else "two values for one field"] += 1
+            continue
+        try:
+            place = place_of(task, label.image, draw, fetch)
+        except BadImage as error:
+            log.warning("label.left_out", project=project, task=task, reason=str(error))
+            left_out["image cannot be read"] += 1
+            continue
+        roles[place.role].append(label)
+    return Labelled(tuple(roles["lesson"]), tuple(roles["exam"]), left_out, tuple(annotations), latest, disagreeing)
+
+
+def place_of(task: int, url: str, draw: Draw, fetch: Fetch) -> Place:
+    """Where the task stands; one that was labelled before anybody saw it was shown nothing. Raises BadImage."""
+    return draw.get(task) or draw.place(task, fetch(url), labelled=True)
+
+
+def examples(
+    labels: Iterable[Label], form: Form, draw: Draw, fetch: Fetch, images: Path
+) -> tuple[list[Example], Counter[str]]:
+    """Examples of the labels, their images kept below `images` (a cache), and how many were left out, by reason."""
+    found, left_out = list[Example](), Counter[str]()
+    images.mkdir(parents=True, exist_ok=True)
+    for label in labels:
+        try:
+            path = _kept(images, label, draw, fetch)
+            found.append(example(form, str(label.task), label.values, path))
+        except BadImage as error:
+            log.warning("label.left_out", task=label.task, reason=str(error))
+            left_out["image cannot be read"] += 1
+        except BadValue:
+            # The reason would repeat what is written on the cheque.
+            log.warning("label.left_out", task=label.task, reason="a value that its field cannot have")
+            left_out["a value that its field cannot have"] += 1
+    return found, left_out
+
+
+def _kept(images: Path, label: Label, draw: Draw, fetch: Fetch) -> Path:
+    path = images / f"{place_of(label.task, label.image, draw, fetch).digest}.png"
+    if not path.exists():
+        part = path.with_suffix(".part")
+        fetch(label.image).save(part, "PNG", compress_level=1)
+        part.replace(path)
+    return path

@@ -1,0 +1,208 @@
+"""The RQ queues, the names of the jobs and the Redis keys, in one place. Redis holds only what can be rebuilt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry as Reconnect
+from rq import Queue, Retry
+from rq.exceptions import DuplicateJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from cheques.settings import settings
+
+RECONCILE, PRELABEL, RETRAIN = "reconcile", "prelabel", "retrain"
+QUEUES = (PRELABEL, RETRAIN, RECONCILE)  # by priority: what comes on a timer must not keep the others waiting
+AGAIN = (RECONCILE, PRELABEL)  # may wait for their turn once while they run: what came meanwhile is seen then
+
+RECONCILE_SECONDS = 1800
+WORKER_PID = "CHEQUEMATE_WORKER_PID"  # tells a job whose child it is, so that it does not outlive its worker
+RETRY = {PRELABEL: Retry(max=3, interval=[5, 20, 60]), RETRAIN: Retry(max=3, interval=[10, 60, 300])}
+FAILED_SECONDS = {RECONCILE: 0, PRELABEL: 30, RETRAIN: 600}  # then a job that failed for good may be tried again
+LOST_SECONDS = 15  # queued and in no queue for so long: its worker died between taking and starting it
+
+
+class QueueAway(Exception):
+    """Redis does not answer: one line."""
+
+
+def labels_key(project: int) -> str:
+    """A set: ids of annotations that webhooks told of since `reconcile` last counted."""
+    return f"chequemate:labels:{project}"
+
+
+def needed_key(project: int) -> str:
+    """How many more labels can reach the threshold, as `reconcile` last counted."""
+    return f"chequemate:needed:{project}"
+
+
+def connect(url: str | None = None, seconds: float = 5.0) -> redis.Redis:
+    """A connection that gives up after `seconds` and never retries behind the caller's back."""
+    return redis.Redis.from_url(
+        url or settings().redis_url,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=Reconnect(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+
+
+def queues(connection: redis.Redis, names: Iterable[str] = QUEUES) -> list[Queue]:
+    return [Queue(name, connection=connection, serializer=JSONSerializer) for name in names]
+
+
+def enqueue(name: str, project: int, *, connection: redis.Redis | None = None, **arguments: Any) -> bool:
+    """Have `worker.jobs.<name>(project, **arguments)` run once; False: it waits or runs already.
+
+    A job that died with its worker, or failed a while ago (or at all, when `force` is asked for), does not stand in
+    the way. Raises QueueAway.
+    """
+    if name not in QUEUES:
+        raise ValueError(f"{name!r} is no job: {', '.join(QUEUES)}")
+    connection = connection or connect()
+    force = bool(arguments.get("force"))
+    try:
+        for job_id in _ids(name, project):
+            if _enqueued(connection, name, job_id, project, arguments, force):
+                return True
+            if connection.hget(f"rq:job:{job_id}", "status") != b"started":
+                return False
+        return False
+    except redis.RedisError as error:
+        raise QueueAway(f"Redis does not answer ({type(error).__name__}): start it, or set REDIS_URL") from None
+
+
+def _ids(name: str, project: int) -> tuple[str, ...]:
+    return (f"{name}-{project}", f"{name}-{project}-again") if name in AGAIN else (f"{name}-{project}",)
+
+
+def _enqueued(
+    connection: redis.Redis, name: str, job_id: str, project: int, arguments: dict[str, Any], force: bool
+) -> bool:
+    (queue,) = queues(connection, [name])
+    for attempt in (1, 2):
+        try:
+            queue.enqueue_call(
+                f"worker.jobs.{name}",
+                kwargs={"project": project, **arguments},
+                job_id=job_id,
+                unique=True,
+                timeout=RECONCILE_SECONDS if name == RECONCILE else settings().job_timeout,
+                result_ttl=0,  # a finished job must not stand in the way of the next one
+                failure_ttl=7 * 24 * 3600,
+                retry=RETRY.get(name),
+                description=f"{name} project={project}",
+            )
+            return True
+        except DuplicateJobError:
+            if attempt == 2 or not _is_over(queue, job_id, force):
+                return False
+            forget(queue, job_id)
+    return False
+
+
+def _is_over(queue: Queue, job_id: str, force: bool) -> bool:
+    """Is what stands under this id dead: failed, or lost with a worker or a wiped Redis?"""
+    try:
+        job = Job.fetch(job_id, connection=queue.connection, serializer=JSONSerializer)
+        status = str(job.get_status(refresh=False).value)
+    except redis.RedisError:
+        raise
+    except Exception:
+        return True  # half a job: what a late heartbeat writes into a wiped Redis
+    since = job.ended_at or job.enqueued_at
+    age = time.time() - since.timestamp() if since else LOST_SECONDS + 1
+    if status in ("failed", "stopped", "canceled"):
+        return force or age > FAILED_SECONDS[queue.name]
+    if status == "queued":
+        return age > LOST_SECONDS and queue.get_job_position(job_id) is None and not _is_taken(queue, job_id)
+    return status not in ("started", "scheduled", "deferred")
+
+
+def _is_taken(queue: Queue, job_id: str) -> bool:
+    """Has a worker taken it? Until its process is up, which takes seconds, it still says that it is queued."""
+    begun = {begun_id for begun_id, _ in queue.started_job_registry.get_job_and_execution_ids(cleanup=False)}
+    return job_id in begun | _moved(queue)
+
+
+def _moved(queue: Queue) -> set[str]:
+    """Ids that a worker has taken and not yet begun."""
+    return {
+        job_id.decode() if isinstance(job_id, bytes) else job_id
+        for job_id in queue.connection.lrange(queue.intermediate_queue_key, 0, -1)
+    }
+
+
+def forget(queue: Queue, job_id: str) -> None:
+    """Remove a job and every trace of it, whole or not."""
+    try:
+        Job.fetch(job_id, connection=queue.connection, serializer=JSONSerializer).delete()
+    except redis.RedisError:
+        raise
+    except Exception:  # half a job cannot be fetched
+        queue.remove(job_id)
+    queue.connection.delete(f"rq:job:{job_id}")
+
+
+def requeue_abandoned(connection: redis.Redis, names: Iterable[str] = QUEUES) -> list[str]:
+    """Begin again what a killed worker had begun. Call it only while no other worker serves these queues."""
+    begun = []
+    for queue in queues(connection, names):
+        registry = queue.started_job_registry
+        running = {job_id for job_id, _ in registry.get_job_and_execution_ids(cleanup=False)}
+        for job_id in sorted(running | _moved(queue)):
+            arguments = _arguments(queue, job_id)
+            forget(queue, job_id)
+            if arguments and enqueue(queue.name, connection=connection, **arguments):
+                begun.append(job_id)
+        connection.delete(registry.key, queue.intermediate_queue_key)
+    return begun
+
+
+def _arguments(queue: Queue, job_id: str) -> dict[str, Any]:
+    try:
+        kwargs: dict[str, Any] = Job.fetch(job_id, connection=queue.connection, serializer=JSONSerializer).kwargs
+    except redis.RedisError:
+        raise
+    except Exception:
+        return {}
+    return kwargs
+
+
+def note_labels(connection: redis.Redis, project: int, annotations: Iterable[int], every: int) -> bool:
+    """Remember that these annotations are new or changed; True: the threshold may be reached, and nobody counts yet."""
+    with connection.pipeline(transaction=False) as pipe:
+        pipe.sadd(labels_key(project), *annotations)
+        pipe.scard(labels_key(project))
+        pipe.get(needed_key(project))
+        pipe.hget(f"rq:job:{_ids(RECONCILE, project)[0]}", "status")
+        _, waiting, needed, counting = pipe.execute()
+    return bool(waiting >= (int(needed) if needed else every) and counting != b"queued")
+
+
+def forget_labels(connection: redis.Redis, project: int, annotations: Iterable[int]) -> None:
+    """These annotations are deleted, or counted."""
+    if ids := list(annotations):
+        connection.srem(labels_key(project), *ids)
+
+
+def note_needed(connection: redis.Redis, project: int, needed: int) -> None:
+    connection.set(needed_key(project), max(1, needed))
+
+
+def progress_of(connection: redis.Redis, name: str, project: int) -> dict[str, Any] | None:
+    """What a job says of itself (stage, done, total, loss, seconds_left) and its status; None: there is no such job."""
+    for job_id in _ids(name, project):
+        try:
+            job = Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
+            return {"status": str(job.get_status(refresh=False).value), **job.get_meta(refresh=False)}
+        except redis.RedisError as error:
+            raise QueueAway(f"Redis does not answer ({type(error).__name__}): start it, or set REDIS_URL") from None
+        except Exception:  # no such job, or half of one
+            continue
+    return None
