@@ -3,18 +3,18 @@ PYTHON ?= python3
 UV = UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" .venv/bin/uv
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint proof bench lock clean install
+.PHONY: demo test lint proof lock clean install chromium
 
 demo: install .venv-labelstudio/ready
 	.venv/bin/chequemate demo
 
-test: install .venv-labelstudio/ready
+test: install .venv-labelstudio/ready chromium
 	.venv/bin/python -m pytest -m "not proof"
 
 lint: install
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-proof: install .venv-labelstudio/ready
+proof: install .venv-labelstudio/ready chromium
 	.venv/bin/python -m pytest -m proof
 
 install: .venv/ready
@@ -33,6 +33,12 @@ install: .venv/ready
 	$(PYTHON) -m venv .venv-labelstudio
 	$(UV) pip install -q -p .venv-labelstudio --no-deps -r locks/labelstudio.txt
 	touch $@
+
+# The browser of the tests: the one on PATH, else Debian's, else playwright's own.
+chromium: install
+	@command -v chromium google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q chromium; } \
+	|| .venv/bin/playwright install chromium
 
 lock:
 	UV_FIND_LINKS="$$PIP_FIND_LINKS" .venv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-package torch --no-emit-package torchvision --no-header --no-annotate -q | sed -E '/^(nvidia-|triton|cuda-|attr==)/d' > locks/project.txt

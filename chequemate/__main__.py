@@ -1,0 +1,5 @@
+"""`python -m chequemate`."""
+
+from chequemate.cli import main
+
+main()

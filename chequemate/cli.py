@@ -1,0 +1,76 @@
+"""`chequemate`: one verb, one function. Heavy libraries are imported inside the verbs, so that --help is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from chequemate import (
+    connect,
+    demo,
+    doctor,
+    draw,
+    evaluate,
+    pretrain,
+    read,
+    report,
+    savings,
+    simulate,
+    train,
+    versions,
+)
+from chequemate.running import adopt_running
+
+app = typer.Typer(
+    help="Pre-labels bank cheques in Label Studio, learns from every correction, shows the most instructive one next.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for verb in (
+    demo.demo,
+    connect.connect,
+    doctor.doctor,
+    simulate.simulate,
+    savings.savings,
+    report.report,
+    draw.draw,
+    read.read,
+    train.train,
+    evaluate.evaluate,
+    pretrain.pretrain,
+):
+    app.command()(verb)
+app.add_typer(versions.app, name="versions")
+
+
+def main() -> None:
+    """Runs a verb. What a user can cause ends in one line and exit code 2, never in a traceback."""
+    if sys.argv[1:2] != ["demo"]:
+        adopt_running()
+    try:
+        app()
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        Console(stderr=True, soft_wrap=True).print(f"chequemate: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+
+
+def _is_expected(error: Exception) -> bool:
+    from chequemate.supervisor import StackError
+    from cheques.images import BadImage
+    from cheques.reading.card import CardBusy
+    from cheques.reading.reader import ReaderError
+    from cheques.settings import BadSettings
+    from cheques.values import BadValue
+    from studio.config import BadConfig
+    from studio.connection import StudioError
+    from trainer.recipe import TrainingError
+    from trainer.versions import VersionError
+    from worker.queue import QueueAway
+
+    caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, QueueAway, ReaderError, StackError)
+    return isinstance(error, (*caused, StudioError, TrainingError, VersionError))

@@ -1,0 +1,240 @@
+"""What five slides for management say, in French, from the project's own numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from babel.numbers import format_decimal
+
+from backend.certify import certify, least
+from backend.dashboard.figures import Figures
+from backend.trial import Estimate
+from chequemate.deck import Chart, Slide
+from cheques.fields import CHEQUE
+
+UNKNOWN = "pas encore mesurable"
+
+
+def slides(figures: Figures, hourly: float | None = None) -> list[Slide]:
+    """hourly: euros an hour of annotation, None: costs are given in hours."""
+    report = _report(figures)
+    return [
+        _context(figures),
+        _method(figures, report),
+        _results(figures, report),
+        _limits(figures, report, hourly),
+        _conclusion(figures, report),
+    ]
+
+
+def _context(figures: Figures) -> Slide:
+    savings, hours = figures.savings, figures.savings.hours
+    worked = f"{_n(hours.worked, 1)} h d'annotation mesurées, durées nettoyées" if hours else f"Durée : {UNKNOWN}"
+    names = ", ".join(_field(name).lower() for name in savings.acceptance or CHEQUE.names)
+    chart = Chart(
+        "Chèques annotés",
+        ["Leçons", "Examen"],
+        [("Chèques", [figures.labels - figures.exam, figures.exam])],
+    )
+    lines = [
+        f"{_n(figures.labels)} chèques annotés sur {_n(figures.goal)} prévus",
+        f"{len(savings.acceptance or CHEQUE.names)} champs par chèque : {names}",
+        worked,
+        f"Examen tiré au sort, jamais appris : {_n(figures.exam)} chèques",
+        f"Comparaison du temps : {_n(savings.blind)} chèques sans pré-annotation, {_n(savings.prelabel)} avec",
+    ]
+    notes = (
+        "Les chèques sont tirés au sort une seule fois : un cinquième sert d'examen et n'est jamais appris. La moitié "
+        "de l'examen est annotée sans pré-annotation, ce qui permet de mesurer le temps gagné et de vérifier que les "
+        "annotateurs ne valident pas les erreurs du modèle. Les durées viennent de Label Studio ; les onglets laissés "
+        f"ouverts et les durées inutilisables sont écartés ({_n(sum(savings.dropped.values()))} annotations)."
+    )
+    return Slide("Contexte et protocole", lines, notes, chart)
+
+
+def _method(figures: Figures, report: dict[str, Any]) -> Slide:
+    training, champion = report.get("training") or {}, figures.history.champion
+    versions = figures.history.versions
+    engine = {"unsloth": "Unsloth", "peft": "transformers + peft"}.get(str(training.get("engine")), "")
+    base = Path(champion.base).name if champion and champion.base else ""
+    recipe = champion.recipe if champion else {}
+    peak = training.get("peak_bytes") or 0
+    lines = [
+        f"Affinage LoRA du modèle de base {base}".rstrip(),
+        "Repris de la base à chaque fois, jamais un adaptateur sur l'autre",
+        f"Rang {recipe.get('rank', '–')}, {recipe.get('epochs', '–')} passages au plus, arrêt anticipé"
+        if recipe
+        else f"Réglages : {UNKNOWN}",
+        f"Moteur : {engine or UNKNOWN}" + (f" ; mémoire de pointe {_n(peak / 2**30, 1)} Gio" if peak else ""),
+        f"Durée d'un entraînement : {_n(champion.seconds / 60, 1)} minutes" if champion else f"Durée : {UNKNOWN}",
+        f"{len(versions)} versions entraînées, {sum(v.decision != 'rejected' for v in versions)} retenues",
+    ]
+    judged = [version for version in versions if version.mean is not None]
+    chart = (
+        Chart(
+            "Exactitude moyenne à l'examen (%)",
+            [f"{v.name} ({v.labels})" for v in judged],
+            [("Exactitude", [100 * (v.mean or 0.0) for v in judged])],
+            line=True,
+            most=100,
+        )
+        if len(judged) > 1
+        else None
+    )
+    notes = (
+        "Un réentraînement part seul dès qu'assez de corrections sont arrivées. La nouvelle version n'entre en service "
+        "que si elle lit l'examen au moins aussi bien que la précédente et rend toujours un JSON valide ; on peut "
+        "revenir en arrière en une commande. Entre parenthèses sous la courbe : le nombre d'annotations apprises."
+    )
+    return Slide("Méthode", lines, notes, chart)
+
+
+def _results(figures: Figures, report: dict[str, Any]) -> Slide:
+    base, now = report.get("base") or {}, report.get("candidate") or {}
+    gains = (report.get("gains") or {}).get("base") or {}
+    hard = report.get("hard") or {}
+    savings = figures.savings
+    effect = savings.effect if savings.verdict.enough else None
+    valid = now.get("valid_json")
+    lines = [
+        f"Exactitude moyenne : {_share(base.get('mean'))} puis {_share(now.get('mean'))}",
+        f"Gain moyen : {_gain(gains.get('mean'))}",
+        f"Gain médian : {_gain(gains.get('median'))}",
+        f"Chèques que la base ne lisait pas du tout : {hard.get('moved', 0)} débloqués sur {hard.get('base', 0)}",
+        f"Réponses au format JSON valide : {_share(valid, 1)}",
+        f"Temps gagné : {_estimate(effect.seconds, 's')} par chèque"
+        if effect
+        else f"Temps gagné : {UNKNOWN} ({_n(savings.blind)} chèques sans pré-annotation, il en faut environ "
+        f"{_n(savings.verdict.needed)})",
+    ]
+    names = [name for name in base.get("fields") or {} if name in (now.get("fields") or {})]
+    chart = (
+        Chart(
+            "Champs lus exactement (%)",
+            [_field(name) for name in names],
+            [
+                ("Base", [100 * base["fields"][name] for name in names]),
+                ("En service", [100 * now["fields"][name] for name in names]),
+            ],
+            most=100,
+        )
+        if names
+        else None
+    )
+    notes = (
+        f"Mesuré sur les {_n(now.get('n') or 0)} chèques de l'examen, lus par le modèle de base et par la version en "
+        "service. Les fourchettes entre parenthèses sont des intervalles à 95 % ; le temps gagné compare, pour chaque "
+        "annotateur, des chèques tirés au sort avec et sans pré-annotation."
+    )
+    return Slide("Résultats", lines, notes, chart)
+
+
+def _limits(figures: Figures, report: dict[str, Any], hourly: float | None) -> Slide:
+    graded, savings, waved = figures.graded, figures.savings, figures.waved
+    hours = savings.hours if savings.verdict.enough else None
+    n = len(graded.right)
+    found = certify(*graded.cheque(), 0.01)
+    certified = (
+        f"{_share(found.share)} des chèques sans personne, au plus 1 % mal lus (95 % de confiance)"
+        if found.threshold is not None
+        else f"Lecture certifiée à 1 % : {UNKNOWN} ; au moins {_n(found.needed or least(0.01))} chèques d'examen"
+    )
+    lines = [
+        f"Examen de {_n(n or figures.exam)} chèques, fourchettes à 95\u00a0%",
+        certified,
+        f"Erreurs du modèle validées par mégarde : {_estimate(waved.rate, '%', 100) if waved.rate else UNKNOWN}",
+        f"Lecture : {_n((report.get('candidate') or {}).get('seconds_per_cheque') or 0, 1)} s par chèque"
+        if report
+        else f"Durée de lecture : {UNKNOWN}",
+        f"Gain à ce jour, extrapolé : {_money(hours.saved.mean, hourly)}" if hours else f"Gain total : {UNKNOWN}",
+    ]
+    chart = None
+    if hours and hours.left:
+        lines.append(
+            f"Reste à annoter : {_money(hours.with_, hourly)} avec pré-annotation, {_money(hours.without, hourly)} sans"
+        )
+        chart = Chart(
+            "Heures pour les chèques restants",
+            ["Sans pré-annotation", "Avec"],
+            [("Heures", [hours.without, hours.with_])],
+            form="0.0",
+        )
+    notes = (
+        "Les heures gagnées sur l'ensemble des chèques sont une extrapolation de l'essai, qui ne porte que sur "
+        "l'examen. Un taux d'erreur très bas demande beaucoup de chèques d'examen : pour garantir 1 %, il faut au "
+        "moins 299 chèques acceptés tous justes, et environ dix fois plus pour 0,1 %."
+    )
+    return Slide("Limites et coûts", lines, notes, chart)
+
+
+def _conclusion(figures: Figures, report: dict[str, Any]) -> Slide:
+    left = max(figures.goal - figures.labels, 0)
+    savings = figures.savings
+    rates = sorted(savings.acceptance.items(), key=lambda one: one[1])
+    weakest = ", ".join(f"{_field(name).lower()} ({_share(rate)})" for name, rate in rates[:2])
+    champion = figures.history.champion
+    lines = [
+        f"En service : {champion.name}, exactitude {_share(champion.mean)}"
+        if champion
+        else "En service : modèle de base",
+        f"Champs à renforcer, part acceptée telle quelle : {weakest}" if weakest else "Aucun champ mesuré encore",
+        _worth(figures, left),
+        "Modèle plus petit : à trancher par une comparaison sur le même examen",
+        "Prochaine étape : poursuivre l'annotation dans l'ordre proposé, chèques les plus instructifs d'abord",
+    ]
+    notes = (
+        "L'annotation reste utile tant que la courbe d'apprentissage monte au-delà de ses fourchettes. Un modèle plus "
+        "petit se compare avec `chequemate compare` : mêmes chèques, exactitude, durée et coût côte à côte."
+    )
+    return Slide("Conclusion et suites", lines, notes)
+
+
+def _worth(figures: Figures, left: int) -> str:
+    judged = [version for version in figures.history.versions if version.mean is not None]
+    if len(judged) < 2:
+        return f"Annotations restantes : {_n(left)} ; leur gain n'est pas encore estimable"
+    first, last = judged[0], judged[-1]
+    points = 100 * ((last.mean or 0.0) - (first.mean or 0.0))
+    return f"De {_n(first.labels)} à {_n(last.labels)} annotations apprises : {points:+.1f} points".replace(".", ",")
+
+
+def _report(figures: Figures) -> dict[str, Any]:
+    champion = figures.history.champion
+    if champion is None:
+        return {}
+    try:
+        found = json.loads((champion.path / "report" / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _field(name: str) -> str:
+    return CHEQUE[name].title if name in CHEQUE.names else name.replace("_", " ")
+
+
+def _n(value: float, digits: int = 0) -> str:
+    return str(format_decimal(round(value, digits), format="#,##0." + "0" * digits if digits else "#,##0", locale="fr"))
+
+
+def _share(value: float | None, digits: int = 0) -> str:
+    return UNKNOWN if value is None else f"{_n(100 * value, digits)}\u00a0%"
+
+
+def _gain(gain: dict[str, float] | None) -> str:
+    if not gain:
+        return UNKNOWN
+    value, low, high = (_n(100 * gain[key], 1) for key in ("value", "low", "high"))
+    return f"{'+' if gain['value'] >= 0 else ''}{value} points (de {low} à {high})"
+
+
+def _estimate(estimate: Estimate, unit: str, times: float = 1.0) -> str:
+    digits = 0 if unit == "%" else 1
+    mean, low, high = (_n(times * value, digits) for value in (estimate.mean, estimate.low, estimate.high))
+    return f"{mean}\u00a0{unit} (de {low} à {high})"
+
+
+def _money(hours: float, hourly: float | None) -> str:
+    return f"{_n(hours, 1)} h" + (f", soit {_n(hours * hourly)} €" if hourly else "")

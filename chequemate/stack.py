@@ -1,0 +1,201 @@
+"""The local stack: Redis, Label Studio, the backend and one worker on loopback, kept alive while this process lives."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import HttpUrl, SecretStr
+
+from chequemate import services
+from chequemate.running import ENVIRONMENT
+from chequemate.services import HOST
+from chequemate.supervisor import Service, StackError, Supervisor
+from cheques.settings import Settings
+
+__all__ = ["Secrets", "Stack", "StackError", "Supervisor"]
+
+PORTS = {"redis": 6390, "label-studio": 8080, "backend": 9090}
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Made up once for a home, kept in a file that only its owner reads."""
+
+    studio_password: str
+    studio_token: str
+    backend_password: str
+    redis_password: str
+
+
+class Stack:
+    """`with Stack(settings) as stack:` starts everything and waits until it is ready; leaving it ends everything.
+
+    settings: those given, completed by the addresses, the token and the passwords of what runs here.
+    parts: what to run of redis, label-studio, backend, worker. usual_ports: wanted at the first start; 0: any.
+    Raises StackError.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        say: Callable[[str], None] = print,
+        parts: tuple[str, ...] = ("redis", "label-studio", "backend", "worker"),
+        usual_ports: Mapping[str, int] = PORTS,
+    ) -> None:
+        self._folder = settings.home / "stack"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._redis_is_theirs = "redis" in parts and "redis_url" in settings.model_fields_set
+        self._parts = tuple(part for part in parts if part != "redis" or not self._redis_is_theirs)
+        self._running: set[str] = set()
+        self.supervisor = Supervisor(self._folder, say)
+        self.secrets = _secrets(settings.home / "secrets.json")
+        self._ports = _ports(self._folder / "ports.json", self._parts, usual_ports)
+        self.files = settings.files_root or settings.home / "files"
+        self.files.mkdir(parents=True, exist_ok=True)
+        self.settings = self._completed(settings)
+
+    @property
+    def studio_url(self) -> str:
+        return str(self.settings.studio_url).rstrip("/")
+
+    @property
+    def backend_url(self) -> str:
+        return str(self.settings.backend_url).rstrip("/")
+
+    @property
+    def token(self) -> str:
+        return self.secrets.studio_token
+
+    def environment(self) -> dict[str, str]:
+        """What a program needs in its environment to find this stack."""
+        return {
+            **os.environ,
+            **self._ours(),
+            # Idle threads that spin take the other processes' cores: on 2 cores all is several times slower.
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _ours(self) -> dict[str, str]:
+        names = sorted(self.settings.model_fields_set)
+        return {f"CHEQUEMATE_{name.upper()}": _text(getattr(self.settings, name)) for name in names}
+
+    def start(self, only: tuple[str, ...] = (), ready: Callable[[str], None] = lambda part: None) -> Stack:
+        """Start what does not run yet (or of that `only` these), and wait; `ready` hears of each part that is up."""
+        due = [part for part in self._parts if part not in self._running and (not only or part in only)]
+        try:
+            if self._redis_is_theirs:
+                _must_answer(self.settings.redis_url)
+            for part in due:
+                self.supervisor.start(self._service(part))
+                self._running.add(part)
+                if part == "redis":  # the backend and the worker need it; Label Studio takes longest and needs nobody
+                    self.supervisor.wait(part)
+            for part in due:
+                self.supervisor.wait(part)
+                ready(part)
+            services.write_private(self._folder / ENVIRONMENT, json.dumps(self._ours()))
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        (self._folder / ENVIRONMENT).unlink(missing_ok=True)
+        self.supervisor.stop()
+
+    def __enter__(self) -> Stack:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _completed(self, settings: Settings) -> Settings:
+        updates: dict[str, object] = {
+            "studio_url": HttpUrl(f"http://{HOST}:{self._ports['label-studio']}"),
+            "studio_token": SecretStr(self.secrets.studio_token),
+            "backend_url": HttpUrl(f"http://{HOST}:{self._ports['backend']}"),
+            "home": settings.home,
+            "host": HOST,
+            "files_root": self.files.resolve(),
+            "password": settings.password or SecretStr(self.secrets.backend_password),
+        }
+        if "redis_url" not in settings.model_fields_set:
+            updates["redis_url"] = f"redis://:{self.secrets.redis_password}@{HOST}:{self._ports['redis']}/0"
+        return settings.model_copy(update=updates)
+
+    def _service(self, part: str) -> Service:
+        port = self._ports.get(part, 0)
+        match part:
+            case "redis":
+                return services.redis(self._folder / "redis", port, self.secrets.redis_password)
+            case "label-studio":
+                keys = self.secrets
+                place = self._folder / "label-studio"
+                return services.label_studio(place, port, self.files, keys.studio_password, keys.studio_token)
+            case "backend":
+                return services.backend(port, self.environment())
+            case _:
+                return services.worker(self.environment(), self.settings.redis_url)
+
+
+def free_port(wanted: int = 0) -> int:
+    """The port wanted if nothing listens on it, else any free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return int(probe.getsockname()[1])
+    raise StackError("this machine has no free port on 127.0.0.1: close some programs")
+
+
+def _ports(path: Path, parts: tuple[str, ...], usual: Mapping[str, int]) -> dict[str, int]:
+    """The ports of the last time where they are free, so that bookmarks and registrations hold; else free ones."""
+    try:
+        last = json.loads(path.read_text())
+    except (OSError, ValueError):
+        last = {}
+    ports: dict[str, int] = {}
+    for part in PORTS:
+        wanted = int(last.get(part, usual[part]))
+        ports[part] = free_port(wanted) if part in parts else wanted
+    path.write_text(json.dumps(ports))
+    return ports
+
+
+def _secrets(path: Path) -> Secrets:
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return Secrets(**json.loads(path.read_text()))
+    made = Secrets(
+        studio_password=secrets.token_urlsafe(12),
+        studio_token=secrets.token_hex(20),
+        backend_password=secrets.token_urlsafe(18),
+        redis_password=secrets.token_urlsafe(18),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    services.write_private(path, json.dumps(asdict(made), indent=1))
+    return made
+
+
+def _text(value: object) -> str:
+    """A setting as the environment writes it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _must_answer(redis_url: str) -> None:
+    if not services.redis_answers(redis_url):
+        raise StackError("Redis does not answer at REDIS_URL: start it, or unset REDIS_URL to have one started here")

@@ -1,0 +1,198 @@
+"""The whole loop with every real part: pre-labels, people, retraining, a new version, and what can be killed in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from rich.progress import Progress
+
+from chequemate.connect import attach, begin
+from chequemate.demo import prepare
+from chequemate.stack import Stack
+from cheques.settings import Settings
+from studio.client import Studio
+from studio.config import DEFAULT_CONFIG
+from studio.formats import read_config
+from tests.browser import browser_page
+from trainer.versions import Versions
+from worker.queue import RETRAIN, connect, progress_of
+
+pytestmark = pytest.mark.integration
+
+CHEQUES = 40
+TITLES = ("Montant en chiffres", "Montant en lettres", "Date", "Bénéficiaire", "Signature", "Lieu", "Devise")
+
+
+@pytest.fixture(scope="module")
+def project(stack: Stack) -> int:
+    """The demo's project, as `make demo` leaves it, with fewer cheques."""
+    return prepare(stack, Progress(disable=True), CHEQUES).id
+
+
+@pytest.fixture
+def page(stack: Stack) -> Iterator[Page]:
+    with browser_page() as page:
+        page.goto(f"{stack.studio_url}/user/login")
+        page.locator("input[name=email]").fill("admin@example.com")
+        page.locator("input[name=password]").fill(stack.secrets.studio_password)
+        page.locator("input[name=password]").press("Enter")
+        page.wait_for_url(lambda url: "login" not in url)
+        yield page
+
+
+def test_every_cheque_is_pre_labelled_in_the_order_of_serving(stack: Stack, project: int) -> None:
+    studio = Studio(stack.studio_url, stack.token)
+    about = studio.project(project)
+    tasks = list(studio.tasks(project, read_config(about.label_config), stored=True))
+    assert len(tasks) == CHEQUES
+    scores = [stored.score for task in tasks for stored in task.stored if stored.version == about.model_version]
+    assert len(set(scores)) == CHEQUES and None not in scores
+    assert (about.model_version, about.sampling) == ("base", "Uncertainty sampling")
+
+
+def test_a_person_sees_seven_filled_fields_corrects_one_and_gets_the_next_cheque(
+    stack: Stack, project: int, page: Page
+) -> None:
+    studio = Studio(stack.studio_url, stack.token)
+    config = read_config(studio.project(project).label_config)
+    while True:  # blind and empty cheques come at their turns too: skip to one that shows something in each field
+        first = studio.next_task(project)
+        assert first is not None
+        shown = {r["from_name"]: r["value"] for p in first["predictions"] for r in p["result"]}
+        if "lieu" in shown:
+            break
+        studio.annotate(first["id"], [], was_cancelled=True)
+    page.goto(f"{stack.studio_url}/projects/{project}/data")
+    page.get_by_text("Label All Tasks").click()
+    for title in TITLES:
+        expect(page.get_by_text(title, exact=True).first).to_be_visible()
+    for name, value in shown.items():
+        if "text" in value:
+            expect(page.get_by_text(value["text"][0], exact=True).first).to_be_visible()
+        else:
+            expect(
+                page.locator(f"input[value='{value['choices'][0]}'], input[name='{value['choices'][0]}']")
+            ).to_be_checked()
+        assert name in config.form.names
+    place = page.get_by_text(shown["lieu"]["text"][0], exact=True).first
+    place.hover()
+    place.locator("xpath=ancestor::*[.//button][1]").get_by_role("button").first.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Corrigé-sur-Loire")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("Corrigé-sur-Loire")).to_have_count(0)
+    until(lambda: any(label.task == first["id"] and label.usable for label in studio.labels(project, config)), 30)
+    (label,) = [one for one in studio.labels(project, config) if one.task == first["id"] and one.usable]
+    assert label.values["lieu"] == "Corrigé-sur-Loire"
+    assert label.changed["lieu"] == "corrected"
+    assert label.seconds is not None and label.seconds > 0
+    following = studio.next_task(project)
+    assert following is not None and following["id"] != first["id"]
+
+
+def test_labels_become_versions_and_the_order_of_lessons_holds(stack: Stack, project: int, tmp_path: Path) -> None:
+    outcome = tmp_path / "run.json"
+    run(stack, "simulate", "--labels", "20", "--project", str(project), "--json", str(outcome))
+    told = json.loads(outcome.read_text())
+    assert told["labels"] == 20 and told["versions"]
+    assert {version["decision"] for version in told["versions"]} <= {"promoted", "rejected"}
+    lessons = [one for one in told["served"] if not one["exam"]]
+    pairs = [(a, b) for a, b in zip(lessons, lessons[1:], strict=False) if a["version"] == b["version"]]
+    assert pairs and all(a["score"] < b["score"] for a, b in pairs)
+    exam = [one["exam"] for one in told["served"]]
+    assert any(exam) and not all(exam)
+    assert Versions(stack.settings.home, project).list()
+
+
+def test_a_project_made_by_hand_is_connected_and_trained_on_what_it_has(stack: Stack, project: int) -> None:
+    studio = Studio(stack.studio_url, stack.token)
+    mine = by_hand(stack, studio, labelled=40)
+    attach(studio, stack.settings, mine)
+    begin(stack.settings, studio.project(mine))
+    until(lambda: bool(Versions(stack.settings.home, mine).list()), 400)
+    (version,) = Versions(stack.settings.home, mine).list()
+    assert version.labels + version.exam == 40 and version.exam > 0
+    assert version.decision in ("promoted", "rejected") and version.reasons
+
+
+def test_a_killed_worker_and_a_wiped_redis_cost_nothing(stack: Stack, project: int) -> None:
+    before = [version.name for version in Versions(stack.settings.home, project).list()]
+    champion = Versions(stack.settings.home, project).champion()
+    start_training(stack, project)
+    until(lambda: stage(stack, project) == "training", 120)
+
+    os.kill(stack.supervisor.pid("worker"), signal.SIGKILL)
+    stopped = stack.supervisor.pid("redis")
+    os.kill(stopped, signal.SIGKILL)
+    for file in (stack.settings.home / "stack" / "redis").rglob("*"):
+        if file.is_file() and file.suffix in (".aof", ".rdb", ".manifest"):
+            file.unlink()
+    assert Versions(stack.settings.home, project).champion() == champion
+
+    until(lambda: len(Versions(stack.settings.home, project).list()) > len(before), 400)
+    names = [version.name for version in Versions(stack.settings.home, project).list()]
+    assert names[: len(before)] == before
+    serving = Versions(stack.settings.home, project).champion()
+    studio = Studio(stack.studio_url, stack.token)
+    shown = serving.name if serving else "base"
+    until(lambda: studio.project(project).model_version == shown, 120)
+
+
+def run(stack: Stack, *arguments: str) -> str:
+    """A verb of the command line, as typed in another terminal."""
+    command = [sys.executable, "-m", "chequemate", *arguments]
+    done = subprocess.run(command, env=stack.environment(), capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def until(is_so: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.5)
+
+
+def stage(stack: Stack, project: int) -> str | None:
+    job = progress_of(connect(stack.settings.redis_url), RETRAIN, project)
+    return job and job.get("stage")
+
+
+def by_hand(stack: Stack, studio: Studio, labelled: int) -> int:
+    """A project as a team would have it: labelled cheques, no predictions, no backend."""
+    from chequemate.simulate import corrected
+    from cheques.drawing.folder import write_folder
+
+    folder = stack.files / "by-hand"
+    write_folder(folder, labelled + 4, 7, "unseen")
+    project = studio.create_project("À la main", DEFAULT_CONFIG.read_text())
+    studio.serve_files(project.id, str(folder))
+    config = read_config(project.label_config)
+    tasks = []
+    for number, line in enumerate((folder / "truth.jsonl").read_text().splitlines()):
+        truth = json.loads(line)
+        result, _ = corrected([], config, truth)
+        annotations = [{"result": result}] if number < labelled else []
+        tasks.append({"data": {"image": f"/data/local-files/?d=by-hand/{truth['image']}"}, "annotations": annotations})
+    studio.import_tasks(project.id, tasks)
+    return project.id
+
+
+def start_training(stack: Stack, project: int) -> None:
+    """Enough new labels for one more version, as a person at the page would leave them."""
+    run(stack, "simulate", "--labels", "12", "--project", str(project), "--no-breaks")
+
+
+def test_settings_of_the_stack_are_those_of_a_loopback_demo(stack: Stack) -> None:
+    own: Settings = stack.settings
+    assert own.host == "127.0.0.1" and own.password is not None
