@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 FLAGS = (
     "--no-sandbox",
@@ -28,6 +28,7 @@ def browser_page(width: int = 1400, height: int = 1000, **context: object) -> It
         try:
             page = browser.new_context(viewport={"width": width, "height": height}, **context).new_page()  # type: ignore[arg-type]
             page.set_default_timeout(60_000)
+            expect.set_options(timeout=60_000)  # a machine that trains beside it is slow
             yield page
         finally:
             browser.close()

@@ -17,7 +17,7 @@ from cheques.drawing import draw_cheque, draw_line  # noqa: E402
 from cheques.drawing.hands import SEEN, UNSEEN  # noqa: E402
 from cheques.fields import CHEQUE  # noqa: E402
 from cheques.reading.prompt import answer, conversation, question  # noqa: E402
-from trainer.pretraining import align, checkpoint, ctc, export, model, run, samples, speech, vision, wording  # noqa: E402
+from trainer.pretraining import align, checkpoint, ctc, export, model, pointing, run, samples, speech, vision, wording  # noqa: E402
 from trainer.pretraining import tokenizer as tok  # noqa: E402
 from trainer.pretraining.checkpoint import BadCheckpoint, Progress  # noqa: E402
 from trainer.pretraining.letters import BLANK, NUMBER  # noqa: E402
@@ -94,6 +94,7 @@ def test_the_quick_forward_equals_transformers_on_whole_cheques() -> None:
     from PIL import Image
 
     small = model.build(seed=1).eval()
+    small.model.language_model.config._attn_implementation = "eager"
     processor = model.processor()
     batch = Cheques(2, first=EXAM)(0)
     text = [processor.apply_chat_template(conversation(CHEQUE, truth)) for truth in batch["truths"]]
@@ -105,7 +106,8 @@ def test_the_quick_forward_equals_transformers_on_whole_cheques() -> None:
         where = vision.places(PAGE, torch.zeros(2, 2, dtype=torch.long))
         last, deep = vision.encode(small.model.visual, cut, where, PAGE)
         tokens = torch.from_numpy(batch["tokens"])
-        quick = speech.scores(small, last, deep, where, PAGE, (torch.tensor(wording.before()), tokens))
+        text = (torch.tensor(wording.before()), tokens)
+        quick, _ = speech.scores(small, vision.merge(last, small.model.visual.merger), deep, where, PAGE, text)
     start = len(wording.before()) + 180
     shared = min(tokens.shape[1], real.shape[1] - start)
     asked = tokens[:, :shared] != wording.numbers(tok.PAD)[0]
@@ -164,6 +166,35 @@ def test_owners_name_the_field_of_every_answered_token() -> None:
     assert tok.core().decode(first) == '{"montant_numerique": "1234.56", "montant_lettres": "'
 
 
+def test_each_token_points_at_the_ink_that_says_it() -> None:
+    script = pointing.Script.along("3 mai 24", range(8), 7.0)
+    xs = [x for x, _ in pointing.value_points("date", "2024-05-03", script)]
+    assert xs == [6, 6, 6, 7, -1, 2, 3, -1, 0, 0]
+    script = pointing.Script.along("#1 234,50 €", range(11), 7.0)
+    xs = [x for x, _ in pointing.value_points("montant_numerique", "1234.50", script)]
+    assert xs == [1, 3, 4, 5, -1, 7, 8]
+    tokens, owners = wording.single("montant_lettres", "cent vingt-deux")
+    script = pointing.Script.along("Cent vingt-deux", range(15), 7.0)
+    points = pointing.of_tokens(
+        tokens, owners, {1: pointing.value_points("montant_lettres", "cent vingt-deux", script)}
+    )
+    assert [x for x, _ in points.tolist() if x >= 0] == [0, 5, 11]
+
+
+def test_a_date_that_says_something_else_points_nowhere() -> None:
+    script = pointing.Script.along("4/5/2024", range(8), 7.0)
+    assert set(pointing.value_points("date", "2024-05-03", script)) == {pointing.NOWHERE}
+
+
+def test_attention_goes_astray_where_it_does_not_look() -> None:
+    where = vision.places((2, 8), torch.zeros(1, 2, dtype=torch.long))
+    looks = torch.tensor([[[[0.7, 0.1, 0.1, 0.1]]]])
+    here, there, nowhere = (torch.tensor([[[x, 16.0]]]) for x in (16.0, 112.0, -1.0))
+    assert speech.astray(looks, where, here) == pytest.approx(-np.log(0.7), abs=1e-6)
+    assert speech.astray(looks, where, there) == pytest.approx(-np.log(0.1), abs=1e-6)
+    assert speech.astray(looks, where, nowhere) == 0
+
+
 # The throw-away head
 
 
@@ -177,7 +208,7 @@ def test_decoding_drops_blanks_and_repetitions() -> None:
 
 def test_the_given_alignment_spells_the_line() -> None:
     image, text = draw_line(random.Random(3), "patrick-hand", (384, 32), 0.0, text="cent trente euros")
-    aligned = align.frames(np.asarray(image), text, "patrick-hand")
+    aligned = align.frames(384, text, align.found(np.asarray(image), text, "patrick-hand"))
     letters = {number: letter for letter, number in NUMBER.items()}
     assert "".join(letters[n] for n in aligned if n > 0) == text
 

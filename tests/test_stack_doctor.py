@@ -130,9 +130,9 @@ class TestWithTheWholeStack:
 
     def test_another_sampling_and_hidden_predictions(self, stack: Stack, studio: Studio, project: Project) -> None:
         studio.patch_project(project.id, sampling="Sequential sampling", show_collab_predictions=False)
-        sampling, hidden = self.told(stack, project)
-        assert "sampling is « Sequential sampling »" in sampling
-        assert "predictions are hidden" in hidden
+        lines = self.told(stack, project)
+        assert any("sampling is « Sequential sampling »" in line for line in lines)
+        assert any("predictions are hidden" in line for line in lines)
 
     def test_several_annotations_a_task(self, stack: Stack, studio: Studio, project: Project) -> None:
         studio.patch_project(project.id, maximum_annotations=2)

@@ -98,6 +98,11 @@ Call = Callable[[Studio], object]
             r"refuses the token \(Invalid token\.\): set a valid CHEQUEMATE_STUDIO_TOKEN",
         ),
         (403, {"detail": "You do not have permission"}, "forbids this to the token's user"),
+        (
+            403,
+            {"detail": "The provided URL was not allowed."},
+            "private address: start it with ML_BLOCK_LOCAL_IP=false",
+        ),
         (302, {}, "redirects: set CHEQUEMATE_STUDIO_URL to its final address"),
         (500, ["nothing", "useful"], "answers 500: nothing useful|answers 500"),
         (400, {"validation_errors": {"url": ["Can't reach <a href='x'>it</a>"]}}, "answers 400: Can't reach it"),

@@ -103,13 +103,8 @@ def test_killed_half_way_it_goes_on_to_the_same_adapter(
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     recipe = replace(RECIPE, hard=0.25, apart=0.2, epochs=2)
     whole = run(cheques(20), model, tmp_path / "whole", recipe)
-
-    def kill(step: int, *_: object) -> None:
-        if step == 3:
-            raise Killed
-
     with pytest.raises(Killed):
-        run(cheques(20), model, tmp_path / "killed", recipe, progress=kill)
+        run(cheques(20), model, tmp_path / "killed", recipe, progress=lambda step, *_: kill_at(step, 3))
     resumed = run(cheques(20), model, tmp_path / "killed", recipe)
     assert resumed.resumed_from == 2
     assert resumed.losses == whole.losses and resumed.stops == whole.stops and resumed.readings == whole.readings
@@ -122,12 +117,31 @@ def test_a_torn_checkpoint_is_left_aside(model: str, tmp_path: Path) -> None:
     assert run(cheques(4), model, tmp_path, replace(RECIPE, epochs=1)).resumed_from == 0
 
 
-def test_it_stops_when_the_lessons_kept_apart_get_worse(model: str, tmp_path: Path) -> None:
-    harmful = replace(RECIPE, epochs=12, patience=0, learning_rate=0.3, batch=8)
-    trained = run(cheques(20), model, tmp_path, harmful)
-    assert len(trained.apart) == 4
-    assert len(trained.stops) < 13
-    assert trained.stops[trained.best_epoch] == min(trained.stops[1:])
+def test_it_stops_when_the_lessons_kept_apart_get_worse(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 2.0, 1.0, 1.5, 1.2, 9.9])
+    monkeypatch.setattr(training._Training, "_loss_apart", lambda self: next(losses))
+    recipe = replace(RECIPE, epochs=9, patience=1, batch=8)
+    trained = run(cheques(20), model, tmp_path / "stopped", recipe)
+    assert (len(trained.apart), trained.stops, trained.best_epoch) == (4, (3.0, 2.0, 1.0, 1.5, 1.2), 2)
+    monkeypatch.undo()
+    two = weights_after_two_epochs(model, tmp_path / "two", recipe)
+    assert all((two[key] == weight).all() for key, weight in weights(tmp_path / "stopped").items())
+
+
+def weights_after_two_epochs(model: str, out: Path, recipe: LoraRecipe) -> dict[str, Any]:
+    """What the nine epochs' training held after two of them."""
+    with pytest.raises(Killed):
+        run(cheques(20), model, out, recipe, progress=lambda step, *_: kill_at(step, 5))
+    with safe_open(out / "checkpoint.safetensors", "numpy") as file:
+        kept = {key[4:]: file.get_tensor(key) for key in file.keys() if key.startswith("now/")}  # noqa: SIM118
+    return {key.replace(".default.", "."): weight for key, weight in kept.items()}
+
+
+def kill_at(step: int, last: int) -> None:
+    if step == last:
+        raise Killed
 
 
 def test_a_full_disk_is_said_in_one_line_and_the_training_goes_on_later(

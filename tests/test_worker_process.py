@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.redis_parts import RedisServer
-from worker.queue import RECONCILE, RETRAIN, connect, enqueue, queues
+from worker.queue import PRELABEL, RECONCILE, RETRAIN, connect, enqueue, queues
 
 pytestmark = pytest.mark.integration
 
@@ -127,15 +127,12 @@ def is_alive(pid: int) -> bool:
 
 
 def test_it_works_through_the_queues_by_priority_and_leaves_nothing_behind(stage: Stage) -> None:
-    enqueue(RETRAIN, 7, connection=stage.connection)
-    enqueue(RECONCILE, 7, connection=stage.connection)
+    for name in (RECONCILE, RETRAIN, PRELABEL):
+        enqueue(name, 7, connection=stage.connection)
     worker = stage.work()
-    stage.wait_for("retrain 7 ends")
-    assert [line.rsplit(" ", 1)[0] for line in stage.story.read_text().splitlines()][:4] == [
-        "reconcile 7 begins",
-        "reconcile 7 ends",
-        "retrain 7 begins",
-        "retrain 7 ends",
+    stage.wait_for("reconcile 7 ends")
+    assert [line.rsplit(" ", 1)[0] for line in stage.story.read_text().splitlines()] == [
+        f"{name} 7 {what}" for name in (PRELABEL, RETRAIN, RECONCILE) for what in ("begins", "ends")
     ]
     assert stage.lines("retrain")[0].split()[-1] != str(worker.pid)  # each job in a process of its own
     stage.wait_until(lambda: not stage.connection.keys("rq:job:*"), "clean queue")
@@ -228,4 +225,4 @@ def test_queues_can_be_served_apart(stage: Stage) -> None:
 def test_an_unknown_queue_is_refused_in_one_line(stage: Stage) -> None:
     worker = stage.work("retrian")
     assert worker.wait(30) == 2
-    assert (stage.folder / "worker.log").read_text() == "no queue retrian: there are reconcile, prelabel, retrain\n"
+    assert (stage.folder / "worker.log").read_text() == "no queue retrian: there are prelabel, retrain, reconcile\n"

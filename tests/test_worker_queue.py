@@ -122,6 +122,19 @@ def test_a_job_lost_between_taking_and_beginning_does_not_block(
     assert queue.job_ids == ["retrain-7"]
 
 
+def test_a_job_whose_process_is_still_starting_is_left_alone(
+    connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(q, "LOST_SECONDS", -1)  # it has waited long in the queue
+    enqueue(RETRAIN, 7, connection=connection)
+    (queue,) = q.queues(connection, [RETRAIN])
+    connection.lpop(queue.key)
+    worker = SimpleWorker([queue], connection=connection, serializer=JSONSerializer)
+    execution = worker.prepare_execution(job_of(connection, "retrain-7"))
+    assert not enqueue(RETRAIN, 7, connection=connection)
+    assert connection.exists(execution.key)
+
+
 def test_half_a_job_does_not_block(connection: redis.Redis) -> None:
     # What a heartbeat leaves that arrives after Redis was wiped.
     connection.hset("rq:job:retrain-7", "last_heartbeat", "2026-01-01T00:00:00.000000Z")

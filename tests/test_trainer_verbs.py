@@ -1,0 +1,142 @@
+"""The verbs train, evaluate and versions, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from chequemate import evaluate, train, versions
+from cheques.settings import settings
+from tests.test_trainer_retrain import LESSONS, fake_training
+from tests.test_trainer_versions import add
+from tests.trainer_parts import FakeReader
+from trainer import retrain, training
+from trainer.dataset import Example
+from trainer.versions import VersionError, Versions
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("CHEQUEMATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CHEQUEMATE_DEVICE", "cpu")
+    monkeypatch.setattr(training, "train", fake_training)
+    monkeypatch.setattr(retrain, "CALIBRATED_ON", 4)
+
+    def err(name: str, truth: dict[str, str]) -> dict[str, str]:
+        return truth | ({"date": ""} if name == "base" else {})
+
+    monkeypatch.setattr("cheques.reading.reader.open_reader", lambda _: FakeReader(LESSONS, err))
+    settings.cache_clear()
+    yield tmp_path / "home"
+    settings.cache_clear()
+
+
+@pytest.fixture
+def run(home: Path) -> Run:
+    app = typer.Typer()
+    app.command()(train.train)
+    app.command()(evaluate.evaluate)
+    app.add_typer(versions.app, name="versions")
+
+    def run(*words: object) -> Result:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def folder_of(examples: list[Example], folder: Path) -> Path:
+    folder.mkdir()
+    lines = []
+    for one in examples:
+        one.open().save(folder / f"{one.id}.png")
+        lines.append(json.dumps({"image": f"{one.id}.png", **one.values}, ensure_ascii=False))
+    (folder / "truth.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_train_makes_a_version_that_evaluate_then_reads_with(run: Run, home: Path, tmp_path: Path) -> None:
+    folder = folder_of(LESSONS, tmp_path / "cheques")
+    before = tmp_path / "before.json"
+    run("evaluate", folder, "--version", "base", "--json", before)
+    assert json.loads(before.read_text())["mean"] == pytest.approx(6 / 7)
+    told = run("train", folder, "--json", tmp_path / "report.json")
+    assert "v1 promoted" in told.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["version"], report["decision"]) == ("v1", "promoted")
+    judged = set(report["data"]["exam"])
+    assert 0 < len(judged) < 15 and not judged & set(report["data"]["lessons"])
+    after = tmp_path / "after.json"
+    run("evaluate", folder, "--json", after)
+    assert json.loads(after.read_text())["mean"] == 1
+    assert "nothing was trained" in run("train", folder).stdout
+
+
+def test_an_exam_folder_is_judged_on_and_never_trained_on(run: Run, tmp_path: Path) -> None:
+    lessons, exam = folder_of(LESSONS[:10], tmp_path / "a"), folder_of(LESSONS[8:14], tmp_path / "b")
+    told = run("train", lessons, "--exam", exam, "--json", tmp_path / "report.json")
+    assert "8 lessons, 6 exam cheques" in told.stdout
+    assert "c8.png is in" in told.stdout
+
+
+def test_versions_lists_promotes_and_rolls_back(run: Run, home: Path) -> None:
+    assert json.loads(run("versions", "--json").stdout) == {"champion": None, "versions": []}
+    of = Versions(home, "7")
+    add(of, labels=20, mean=0.5)
+    add(of, labels=40, mean=0.6, parent="v1")
+    listed = json.loads(run("versions", "--project", 7, "--json").stdout)
+    assert listed["champion"] == "v2"
+    assert listed["versions"][1] == {
+        "version": "v2",
+        "parent": "v1",
+        "labels": 40,
+        "mean": 0.6,
+        "decision": "promoted",
+    }
+    assert "v1 serves project 7" in run("versions", "rollback", "--project", 7).stdout
+    assert "v2 serves project 7" in run("versions", "--project", 7, "promote", "v2").stdout
+    assert "★ v2" in run("versions", "--project", 7).stdout
+    assert "promote None -> v1 by gate" in run("versions", "show", "v1", "--project", 7).stdout
+
+
+def test_force_needs_a_reason(run: Run, home: Path) -> None:
+    add(Versions(home, "local"), "rejected")
+    with pytest.raises(VersionError, match="--why"):
+        run("versions", "promote", "v1", "--force")
+    run("versions", "promote", "v1", "--force", "--why", "the exam was wrong")
+    assert Versions(home, "local").pointer().history[-1]["why"] == "the exam was wrong"
+
+
+def test_an_adapter_goes_out_without_its_report_and_comes_back_in(run: Run, home: Path, tmp_path: Path) -> None:
+    from tests.test_trainer_versions import adapter_elsewhere
+
+    run("versions", "import", adapter_elsewhere(tmp_path / "elsewhere"))
+    version = Versions(home, "local").get("v1")
+    (version.path / "report").mkdir()
+    (version.path / "report" / "report.html").write_text("pictures")
+    assert version.decision == "imported"
+    run("versions", "export", "v1", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    run("versions", "promote", "v1")
+    with pytest.raises(VersionError, match="exists already"):
+        run("versions", "export", "v1", tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", [b"half a file", b""])
+def test_what_is_no_adapter_is_not_taken(run: Run, home: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "adapter_model.safetensors").write_bytes(content)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(VersionError, match="holds no adapter"):
+        run("versions", "import", tmp_path)
+    with pytest.raises(VersionError, match=r"adapter_model\.safetensors is missing"):
+        run("versions", "import", tmp_path / "nowhere")
+    assert Versions(home, "local").list() == []
