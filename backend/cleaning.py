@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,15 +35,18 @@ REASONS = {
 class Cleaned:
     """What is left for the trial, and why the rest is not in it.
 
-    timed: rows of the trial; `work` are the annotations they come from. dropped: counts by reason, in order of the
-    steps. caps: the idle cap in seconds of each annotator. seconds: of every timed annotation, lessons too, idle ones
-    at their cap, by annotation id.
+    timed: rows of the trial; `work` are the annotations they come from. blind, prelabel: cheques of each arm, those of
+    annotators with one arm only included. dropped: counts by reason, in order of the
+    steps. By annotation id: caps, its annotator's idle cap at that time in seconds; seconds, of every timed annotation,
+    lessons too, idle ones at their cap.
     """
 
     timed: Timed
     work: tuple[Work, ...]
+    blind: int
+    prelabel: int
     dropped: dict[str, int]
-    caps: dict[int | None, float]
+    caps: dict[int, float]
     seconds: dict[int, float]
 
 
@@ -57,12 +60,12 @@ def clean(work: Sequence[Work]) -> Cleaned:
     positions = _positions(work)
     reasons = _reasons(work)
     valid = [one for one, reason in zip(work, reasons, strict=True) if reason in ("", "no_prediction", "not_as_drawn")]
-    caps = idle_caps(valid)
-    seconds = {one.annotation: min(_seconds(one), caps[one.annotator]) for one in valid}
+    caps = idle_caps(valid, positions)
+    seconds = {one.annotation: min(_seconds(one), caps[one.annotation]) for one in valid}
     trial: list[Work] = []
     dropped: Counter[str] = Counter()
     for one, reason in zip(work, reasons, strict=True):
-        if not reason and one.arm and _seconds(one) > caps[one.annotator]:
+        if not reason and one.arm and _seconds(one) > caps[one.annotation]:
             reason = "idle"
         if reason:
             dropped[reason] += 1
@@ -74,7 +77,8 @@ def clean(work: Sequence[Work]) -> Cleaned:
     compared = tuple(one for one in trial if len(arms[one.annotator]) == 2)
     dropped["one_arm"] += len(trial) - len(compared)
     counted = {reason: dropped[reason] for reason in REASONS if dropped[reason]}
-    return Cleaned(_rows(compared, positions), compared, counted, caps, seconds)
+    blind = sum(one.arm == "blind" for one in trial)
+    return Cleaned(_rows(compared, positions), compared, blind, len(trial) - blind, counted, caps, seconds)
 
 
 def _seconds(one: Work) -> float:
@@ -118,24 +122,62 @@ def _positions(work: Sequence[Work]) -> dict[int, int]:
     return positions
 
 
-def idle_caps(work: Sequence[Work]) -> dict[int | None, float]:
-    """For each annotator the seconds beyond which they were away, the same whether a pre-label was shown or not.
+def idle_caps(work: Sequence[Work], positions: Mapping[int, int]) -> dict[int, float]:
+    """By annotation: the seconds beyond which its annotator was away, the same whether a pre-label was shown or not.
 
     From medians and median absolute deviations of log seconds, which some idle tabs cannot move: the slower arm's
-    median and SPREADS of the spread within an arm.
+    median, moved along with the annotator's practice, and SPREADS of the spread within an arm.
     """
-    groups: dict[int | None, tuple[list[float], list[float]]] = {}
+    by_annotator: dict[int | None, list[Work]] = {}
     for one in work:
-        groups.setdefault(one.annotator, ([], []))[one.shown is not None].append(_seconds(one))
-    logs = {who: tuple(np.log(np.array(arm)) for arm in arms if arm) for who, arms in groups.items()}
-    residuals = {who: np.concatenate([arm - np.median(arm) for arm in arms]) for who, arms in logs.items()}
-    common = _spread(np.concatenate([*residuals.values()])) if residuals else 0.0
+        by_annotator.setdefault(one.annotator, []).append(one)
+    paces = {who: _pace(rows, positions) for who, rows in by_annotator.items()}
+    common = _spread(np.concatenate([pace.residuals for pace in paces.values()])) if paces else 0.0
     caps = {}
-    for who, arms in logs.items():
-        spread = _spread(residuals[who]) if len(residuals[who]) >= OWN_SPREAD_FROM else common
-        slower = max((float(np.median(arm)) for arm in arms if len(arm) > 2), default=float(np.median(arms[0])))
-        caps[who] = float(np.exp(slower + max(SPREADS * spread, np.log(AT_LEAST))))
+    for who, rows in by_annotator.items():
+        pace = paces[who]
+        spread = _spread(pace.residuals) if len(rows) >= OWN_SPREAD_FROM else common
+        room = max(SPREADS * spread, np.log(AT_LEAST))
+        for one in rows:
+            level = pace.slower + pace.slope * np.log(positions[one.annotation])
+            caps[one.annotation] = float(np.exp(level + room))
     return caps
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """Log seconds of an annotator: slower + slope * log position in the slower arm, and what is left in both."""
+
+    slower: float
+    slope: float
+    residuals: NDArray[np.float64]
+
+
+def _pace(rows: Sequence[Work], positions: Mapping[int, int]) -> _Pace:
+    logs = np.log([_seconds(one) for one in rows])
+    practice = np.log([positions[one.annotation] for one in rows])
+    shown = np.array([one.shown is not None for one in rows])
+    level = logs - _by_arm(logs, shown)[0]
+    slope = 0.0
+    if len(rows) >= OWN_SPREAD_FROM:
+        early = practice <= np.median(practice)
+        if not early.all() and (apart := np.median(practice[~early]) - np.median(practice[early])) > 0:
+            # People become quicker, or tire a little; anything steeper than this is chance.
+            slope = float(np.clip((np.median(level[~early]) - np.median(level[early])) / apart, -0.7, 0.2))
+    medians, slower = _by_arm(logs - slope * practice, shown)
+    return _Pace(slower, slope, logs - slope * practice - medians)
+
+
+def _by_arm(logs: NDArray[np.float64], shown: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """The median of each row's arm, and the larger of the two; one of a few rows does not count."""
+    medians = np.zeros(len(logs))
+    levels = []
+    for arm in (shown, ~shown):
+        if arm.any():
+            medians[arm] = np.median(logs[arm])
+            levels.append((arm.sum() > 2, float(np.median(logs[arm]))))
+    trusted = [level for enough, level in levels if enough] or [level for _, level in levels]
+    return medians, max(trusted)
 
 
 def _spread(residuals: NDArray[np.float64]) -> float:

@@ -19,7 +19,7 @@ from cheques.reading.reader import Adapter, Reader, ReaderError, Reading
 
 log = structlog.get_logger()
 
-LINGER_SECONDS = 0.001  # how long a batch that is not full waits for company
+LINGER = 0.02  # a batch that is not full waits for company, for this share of the time that reading takes
 RETRY_SECONDS = 10.0  # after a reader could not be opened
 CARD_SECONDS = 0.5  # how often an idle reader looks whether its card is wanted
 
@@ -58,6 +58,7 @@ class Resident:
         self._wishes: deque[Wish] = deque()
         self._turn = threading.Condition()
         self._failed_at = 0.0
+        self._seconds = 0.0  # that the last batch took
         self._stopping = False
         self.state: State = "opening"
         self.problem = ""
@@ -136,8 +137,8 @@ class Resident:
         with self._turn:
             if not self._wishes:
                 self._turn.wait(CARD_SECONDS)
-            if self._wishes and len(self._wishes) < self._batch and self._reader is not None:
-                self._turn.wait(LINGER_SECONDS)
+            if self._seconds > 0.01 and 0 < len(self._wishes) < self._batch and self._reader is not None:
+                self._turn.wait(LINGER * self._seconds)
             if not self._wishes or self._reader is None:
                 return []
             first = self._wishes[0]
@@ -151,7 +152,9 @@ class Resident:
             why = Away("the card is lent to a training: ask again later") if self.state == "away" else None
             self._refuse(self._take_all(), why or ReaderError(self.problem or "the reader is not open yet"))
         elif batch:
+            began = time.monotonic()
             self._read(self._reader, batch)
+            self._seconds = time.monotonic() - began
 
     def _read(self, reader: Reader, batch: list[Wish]) -> None:
         try:

@@ -107,8 +107,9 @@ def read(backend: Backend) -> Response | tuple[Response, int]:
         serving = model.serving()
         outcomes = model.read(tasks, serving)
         _count(backend, project, outcomes)
-    if backend.tools.resident.state != "ready" and outcomes and all(outcome.passing for outcome in outcomes):
-        return error_line(outcomes[0].error, 503)
+    waiting = [outcome.error for outcome in outcomes if outcome.passing]
+    if waiting and backend.tools.resident.state != "ready":
+        return error_line(waiting[0], 503)
     return jsonify(version=serving.name, readings=[_as_json(outcome) for outcome in outcomes])
 
 

@@ -65,7 +65,7 @@ class Savings:
     by_annotator: dict[int | None, tuple[int, float]]
     over_time: tuple[Block, ...]
     dropped: dict[str, int]
-    caps: dict[int | None, float]
+    caps: dict[int, float]
 
     def sentence(self) -> str:
         """The finding in one line, or what is missing."""
@@ -105,9 +105,12 @@ def savings(work: Sequence[Work], goal: int = 1000, replicates: int = REPLICATES
     found = effect(cleaned.timed, replicates)
     prelabel = int(cleaned.timed.shown.sum())
     blind = len(cleaned.timed) - prelabel
+    enough = verdict(found, blind, prelabel)
+    if found is None:
+        blind, prelabel = cleaned.blind, cleaned.prelabel  # nobody has cheques in both arms yet
     helped = [one for one in work if one.shown is not None and not one.skipped]
     return Savings(
-        verdict=verdict(found, blind, prelabel),
+        verdict=enough,
         effect=found,
         blind=blind,
         prelabel=prelabel,

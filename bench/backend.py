@@ -50,8 +50,11 @@ def instant_app() -> Any:
         def close(self) -> None:
             pass
 
+    width, height = (int(side) for side in os.environ.get("BENCH_SIZE", "64x32").split("x"))
+
     def fetch(url: str) -> Image.Image:
-        return Image.frombytes("RGB", (64, 32), random.Random(url).randbytes(64 * 32 * 3))
+        small = Image.frombytes("RGB", (64, 32), random.Random(url).randbytes(64 * 32 * 3))
+        return small.resize((width, height))
 
     return create_app(reader=Instant, fetch=fetch)
 
@@ -60,9 +63,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cheques", type=int, default=600, help="requests to /predict and to /webhook")
     parser.add_argument("--bulk", type=int, default=48, help="cheques read each way for the ratio; 0: leave it out")
-    parser.add_argument("--memory", type=int, default=0, help="also watch the memory over this many cheques in bulk")
+    parser.add_argument("--memory", type=int, default=1000, help="cheques over which the memory is watched; 0: none")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started here is stopped here
     found: dict[str, Any] = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as redis_url:
         home = Path(folder) / "home"
@@ -73,8 +77,10 @@ def main() -> None:
             found |= named("predict", predict_times(port, given.cheques, CONFIG.replace("XOF", "BRL")))
             found |= named("predict_stored", predict_times(port, given.cheques, CONFIG.replace("XOF", "BRL")))
             found |= named("webhook", webhook_times(port, given.cheques * 2))
+        if given.memory:
+            found |= memory_over(Path(folder), redis_url, given.memory)
         if given.bulk:
-            found |= bulk_against_single(Path(folder), redis_url, given.bulk, given.memory)
+            found |= bulk_against_single(Path(folder), redis_url, given.bulk)
     for name, value in found.items():
         print(f"{name:32} {value}")
     if given.json:
@@ -112,10 +118,12 @@ def load(port: int, path: str, body: Callable[[int], Any], count: int, clients: 
     """
     bodies = [json.dumps(body(number)).encode() for number in range(count + WARM_UP * clients)]
     taken: list[float] = []
+    answered = 0
     guard = threading.Lock()
     rest = iter(bodies)
 
     def client() -> None:
+        nonlocal answered
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -135,6 +143,7 @@ def load(port: int, path: str, body: Callable[[int], Any], count: int, clients: 
             own.append(time.perf_counter() - began)
             assert answer.status == 200, answer.status
         with guard:
+            answered += len(own)
             taken.extend(own[WARM_UP:])
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
@@ -142,6 +151,8 @@ def load(port: int, path: str, body: Callable[[int], Any], count: int, clients: 
         thread.start()
     for thread in threads:
         thread.join()
+    if answered != len(bodies):
+        raise SystemExit(f"{path}: {len(bodies) - answered} of {len(bodies)} requests failed; see above")
     return taken
 
 
@@ -149,7 +160,7 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     return {f"p{rank}_ms": round(float(np.percentile(seconds, rank)) * 1000, 1) for rank in (50, 99)}
 
 
-def bulk_against_single(folder: Path, redis_url: str, count: int, memory: int) -> dict[str, float]:
+def bulk_against_single(folder: Path, redis_url: str, count: int) -> dict[str, float]:
     """The small model: cheques a second through /read in bulk, against one /predict a task."""
     from cheques.drawing import draw_cheque
 
@@ -169,23 +180,25 @@ def bulk_against_single(folder: Path, redis_url: str, count: int, memory: int) -
         post(port, "/read", list(range(count)), "2")
         bulk = count / (time.perf_counter() - began)
         found |= {"single_per_s": round(single, 2), "bulk_per_s": round(bulk, 2), "bulk_ratio": round(bulk / single, 2)}
-        if memory:
-            found |= memory_over(port, count, memory)
     return found
 
 
-def memory_over(port: int, distinct: int, count: int) -> dict[str, float]:
-    """Resident memory of the backend after a tenth of the cheques, and after all of them."""
-    seen = {}
-    for start in range(0, count, 50):
-        post(port, "/read", [n % distinct for n in range(start, start + 50)], "3", first_id=start)
-        seen[start + 50] = resident_mb(port)
-    tenth = min(seen, key=lambda number: abs(number - count / 10))
-    return {f"rss_mb_after_{tenth}": seen[tenth], f"rss_mb_after_{max(seen)}": seen[max(seen)]}
+def memory_over(folder: Path, redis_url: str, count: int) -> dict[str, float]:
+    """Resident memory of the backend after one bulk request for a tenth of the cheques, and after one for all.
+
+    Scans of 1600 x 720 and a reader that keeps nothing: what grows is the backend's own.
+    """
+    few = count // 10
+    with backend("bench.backend:instant_app()", folder / "large", redis_url, {"BENCH_SIZE": "1600x720"}) as port:
+        post(port, "/read", list(range(few)), "1")
+        after_few = resident_mb()
+        post(port, "/read", list(range(count)), "2")
+        after_all = resident_mb()
+    return {f"rss_mb_after_{few}": after_few, f"rss_mb_after_{count}": after_all}
 
 
-def post(port: int, path: str, images: list[int], project: str, first_id: int = 0) -> None:
-    tasks = [{"id": first_id + n, "data": {"image": f"/data/local-files/?d={n}.png"}} for n in images]
+def post(port: int, path: str, images: list[int], project: str) -> None:
+    tasks = [{"id": n, "data": {"image": f"/data/local-files/?d={n}.png"}} for n in images]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     body = json.dumps({"project": project, "label_config": CONFIG, "tasks": tasks})
     connection.request("POST", path, body, {"Content-Type": "application/json"})
@@ -195,8 +208,8 @@ def post(port: int, path: str, images: list[int], project: str, first_id: int = 
     assert answer.status == 200 and len(given) == len(tasks) and all(given), content
 
 
-def resident_mb(port: int) -> float:
-    del port
+def resident_mb() -> float:
+    """Of the process that serves: the largest below gunicorn."""
     pages = max(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in _children())
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
@@ -221,20 +234,8 @@ def backend(app: str, home: Path, redis_url: str, env: dict[str, str] | None = N
     """The application as it is served for good: gunicorn, one process, sixteen threads."""
     port = free_port()
     about = {"CHEQUEMATE_HOME": str(home), "CHEQUEMATE_REDIS_URL": redis_url, "PYTHONPATH": str(ROOT)}
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-k",
-        "gthread",
-        "-w",
-        "1",
-        "--threads",
-        "16",
-        "-b",
-        f"127.0.0.1:{port}",
-        app,
-    ]
+    options = f"-k gthread -w 1 --threads 16 --keep-alive 30 -b 127.0.0.1:{port}"
+    command = [sys.executable, "-m", "gunicorn", *options.split(), app]
     with (home.parent / "gunicorn.log").open("ab") as log:
         process = subprocess.Popen(
             command, env=os.environ | about | (env or {}), cwd=home.parent, stdout=log, stderr=log

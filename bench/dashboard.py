@@ -65,7 +65,7 @@ def _label(task: int) -> Label:
             at := f"2026-{1 + task // 28000 % 12:02d}-{1 + task // 1000 % 28:02d}T10:{task // 60 % 60:02d}:00Z"
         ),
         seconds=20.0 + task * 7919 % 40 + (15 if blind else 0),
-        annotator=task % 5,
+        annotator=task // 10 % 5,
         changed=dict.fromkeys(FIELDS, "accepted") if not blind else {},
         shown=None if blind else values,
         version="v1",

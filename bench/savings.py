@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     runs = parser.parse_args().runs
-    print("| annotators | true (s) | ours (s) | 95 % interval holds it | naive (s) | naive holds it | ms a run |")
+    print("| annotators | true (s) | ours (s) | its 95 % interval holds | naive (s) | its interval holds | ms a run |")
     print("|---|---|---|---|---|---|---|")
     for name, team in TEAMS.items():
         rows = []
@@ -40,12 +40,11 @@ def main() -> None:
             mean, low, high = naive(played.work)
             true = played.saved_seconds
             holds = found.seconds.low <= true <= found.seconds.high
-            rows.append((true, found.seconds.mean, holds, mean, low <= true <= high, 1000 * spent))
-        true, ours, holds, theirs, naive_holds, spent = np.mean(rows, axis=0)
-        print(
-            f"| {name} | {true:.1f} | {ours:.1f} | {holds:.0%} | {theirs:.1f} | {naive_holds:.0%} | {spent:.0f} |",
-            flush=True,
-        )
+            ours, half = found.seconds.mean, found.seconds.width / 2
+            rows.append((true, ours, half, holds, mean, (high - low) / 2, low <= true <= high, 1000 * spent))
+        true, ours, half, holds, theirs, naive_half, naive_holds, spent = np.mean(rows, axis=0)
+        left, right = f"{ours:.1f} ± {half:.1f} | {holds:.0%}", f"{theirs:.1f} ± {naive_half:.1f} | {naive_holds:.0%}"
+        print(f"| {name} | {true:.1f} | {left} | {right} | {spent:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

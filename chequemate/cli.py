@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from chequemate import (
+    compare,
     connect,
     demo,
     doctor,
@@ -40,6 +41,7 @@ for verb in (
     read.read,
     train.train,
     evaluate.evaluate,
+    compare.compare,
     pretrain.pretrain,
 ):
     app.command()(verb)
@@ -60,6 +62,7 @@ def main() -> None:
 
 
 def _is_expected(error: Exception) -> bool:
+    from chequemate.report import ReportError
     from chequemate.supervisor import StackError
     from cheques.images import BadImage
     from cheques.reading.card import CardBusy
@@ -72,5 +75,5 @@ def _is_expected(error: Exception) -> bool:
     from trainer.versions import VersionError
     from worker.queue import QueueAway
 
-    caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, QueueAway, ReaderError, StackError)
+    caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, QueueAway, ReaderError, ReportError, StackError)
     return isinstance(error, (*caused, StudioError, TrainingError, VersionError))

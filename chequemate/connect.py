@@ -71,14 +71,14 @@ def auth_header(settings: Settings) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
-def begin(settings: Settings, project: Project) -> None:
-    """Have the worker draw and pre-label, and learn at once from what is labelled. Raises QueueAway."""
+def begin(settings: Settings, project: Project, learn: bool = True) -> None:
+    """Have the worker draw and pre-label, and `learn` at once from what is labelled. Raises QueueAway."""
     from worker import queue
 
     connection = queue.connect(settings.redis_url)
     queue.enqueue(queue.RECONCILE, project.id, connection=connection)
     queue.enqueue(queue.PRELABEL, project.id, connection=connection)
-    if project.labels:
+    if learn and project.labels:
         queue.enqueue(queue.RETRAIN, project.id, connection=connection, force=True)
 
 

@@ -45,6 +45,7 @@ def demo(
     except KeyboardInterrupt:
         console.print("stopping…")
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave programs behind
         stack.stop()
 
 
@@ -62,14 +63,13 @@ def prepare(stack: Stack, bars: Progress, count: int) -> Project:
 
     studio = Studio(stack.studio_url, stack.token)
     note = stack.settings.home / "demo.json"
-    project = _known(studio, note)
-    if project is None:
+    project = _known(studio, note) or _made(studio, note)
+    if project.tasks == 0:
         folder = stack.files / "cheques"
         _draw(folder, count, bars)
-        project = _make(studio, folder)
-        note.write_text(json.dumps({"project": project.id}))
+        _import(studio, project, folder)
     attach(studio, stack.settings, project.id)
-    begin(stack.settings, project)
+    begin(stack.settings, project, learn=False)  # what was learned before the last Ctrl-C is not learned again
     if project.model_version not in studio.predicted_versions(project.id):  # else people can begin at once
         _wait_for_prelabels(stack, studio, project.id, bars)
     return studio.project(project.id)
@@ -97,15 +97,19 @@ def _draw(folder: Path, count: int, bars: Progress) -> None:
     write_folder(folder, count, SEED, "unseen", on_drawn=lambda: bars.advance(row))
 
 
-def _make(studio: Studio, folder: Path) -> Project:
+def _made(studio: Studio, note: Path) -> Project:
     from studio.config import DEFAULT_CONFIG
 
     project = studio.create_project(TITLE, DEFAULT_CONFIG.read_text(encoding="utf-8"))
+    note.write_text(json.dumps({"project": project.id}))
+    return project
+
+
+def _import(studio: Studio, project: Project, folder: Path) -> None:
     studio.serve_files(project.id, str(folder.resolve()))
     # Relative, so that they hold on another port too.
     names = sorted(path.name for path in folder.glob("c*.png"))
     studio.import_tasks(project.id, [{"image": f"/data/local-files/?d={folder.name}/{name}"} for name in names])
-    return studio.project(project.id)
 
 
 def _wait_for_prelabels(stack: Stack, studio: Studio, project: int, bars: Progress) -> None:

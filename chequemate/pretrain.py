@@ -12,6 +12,10 @@ def pretrain(
     minutes: Annotated[float, typer.Option(min=0.1, help="how long to train, over all resumes")] = 120.0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoints in --out")] = False,
+    begin: Annotated[
+        Path | None,
+        typer.Option("--from", help="a folder with a small model: its weights go straight to whole cheques"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="checkpoints and the best model (in its folder `model`)")] = Path(
         ".chequemate/pretraining"
     ),
@@ -29,7 +33,7 @@ def pretrain(
             f"{out} holds checkpoints: add --resume to go on, or give another --out", param_hint="--out"
         )
     try:
-        train(minutes, device, out, resume=resume, ship=out / "model", log=typer.echo)
+        train(minutes, device, out, resume=resume, begin=begin, log=typer.echo)
     except checkpoint.BadCheckpoint as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

@@ -85,8 +85,8 @@ class Stack:
         }
 
     def _ours(self) -> dict[str, str]:
-        names = sorted(self.settings.model_fields_set)
-        return {f"CHEQUEMATE_{name.upper()}": _text(getattr(self.settings, name)) for name in names}
+        given = {name: getattr(self.settings, name) for name in sorted(self.settings.model_fields_set)}
+        return {f"CHEQUEMATE_{name.upper()}": _text(value) for name, value in given.items() if value is not None}
 
     def start(self, only: tuple[str, ...] = (), ready: Callable[[str], None] = lambda part: None) -> Stack:
         """Start what does not run yet (or of that `only` these), and wait; `ready` hears of each part that is up."""
@@ -193,7 +193,7 @@ def _text(value: object) -> str:
         return value.get_secret_value()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return "" if value is None else str(value)
+    return str(value)
 
 
 def _must_answer(redis_url: str) -> None:

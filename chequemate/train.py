@@ -35,7 +35,7 @@ def train(
     from cheques.fields import CHEQUE
     from cheques.reading.reader import open_reader
     from cheques.settings import settings
-    from trainer.presets import recipe_for
+    from trainer.presets import recipe_here
     from trainer.retrain import Step, retrain
     from trainer.versions import Versions
 
@@ -46,10 +46,8 @@ def train(
         "drawn": drawn,
         "seed": seed,
     }
-    recipe = replace(
-        recipe_for(settings().model), **{name: value for name, value in chosen.items() if value is not None}
-    )
-    lessons, judged = _split(folder, exam, project, settings())
+    recipe = replace(recipe_here(settings()), **{name: value for name, value in chosen.items() if value is not None})
+    lessons, judged = split(folder, exam, project, settings())
     console.print(f"{len(lessons)} lessons, {len(judged)} exam cheques, base {settings().model}", highlight=False)
     versions = Versions(settings().home, project)
     known = {version.name for version in versions.list()}
@@ -85,7 +83,7 @@ def train(
     _tell(version)
 
 
-def _split(folder: Path, exam: Path | None, project: str, settings: Settings) -> tuple[list[Example], list[Example]]:
+def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> tuple[list[Example], list[Example]]:
     """Lessons and exam: by the project's one draw (labelled before, so a fifth is exam), or as the caller says."""
     from cheques.fields import CHEQUE
     from trainer.dataset import read_folder

@@ -92,10 +92,9 @@ class Studio:
 
     def predicted_versions(self, project: int) -> dict[str, int]:
         """How many predictions of each version the project holds."""
-        return {
-            str(name): int(count)
-            for name, count in self._get(f"/api/projects/{project}/model-versions/").json().items()
-        }
+        counts = self._get(f"/api/projects/{project}/model-versions/").json()
+        # The version that the project shows is among them in any case.
+        return {str(version): int(count) for version, count in counts.items() if count}
 
     def token_settings(self) -> dict[str, bool]:
         """Which kinds of token the organisation accepts: api_tokens_enabled, legacy_api_tokens_enabled."""

@@ -104,6 +104,11 @@ class Connection:
         match status:
             case 401:
                 line = f"Label Studio at {self.url} refuses the token ({detail}): set a valid CHEQUEMATE_STUDIO_TOKEN"
+            case 403 if "not allowed" in detail:
+                line = (
+                    f"Label Studio at {self.url} refuses a local or private address: start it with "
+                    "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false, or use a public one"
+                )
             case 403:
                 line = f"Label Studio at {self.url} forbids this to the token's user ({detail})"
             case _ if 300 <= status < 400:

@@ -15,13 +15,20 @@ import pytest
 
 from backend.dashboard.exam import graded, said
 from backend.dashboard.figures import Desk, Figures
+from cheques.fields import CHEQUE
 from cheques.settings import Settings
 from studio.client import StudioError
 from studio.config import DEFAULT_CONFIG, Config
 from studio.formats import Label
 from studio.records import Project
 from tests.conftest import LabelStudio
+from tests.trainer_parts import FakeReader, cheques
+from trainer.contest import Contest
 from trainer.draw import Draw
+from trainer.evaluate import evaluate
+from trainer.gate import Decision, Safety
+from trainer.recipe import Trained
+from trainer.report import as_json
 from trainer.versions import Version
 
 CONFIG = DEFAULT_CONFIG.read_text(encoding="utf-8")
@@ -203,6 +210,21 @@ def test_the_exam_comes_from_the_champions_report(tmp_path: Path) -> None:
     confidence, right = graded(version).cheque()
     assert confidence.tolist() == [0.4, float("-inf")]
     assert right.tolist() == [False, False]
+
+
+def test_the_trainers_report_is_what_certified_reading_is_computed_from(tmp_path: Path) -> None:
+    exam = cheques(12)
+    scores = evaluate(FakeReader(exam, lambda _, truth: truth | {"lieu": "?"}), CHEQUE, None, exam)
+    contest = Contest(base=scores, champion=None, candidate=scores, lessons=scores, safety=Safety())
+    trained = Trained(tmp_path, 0, 0, 0.0, "peft", (), (), 0, (), (), ())
+    told = as_json(Version("v1", "1", tmp_path), contest, Decision(False, True, ()), trained, ())
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.json").write_text(json.dumps(told))
+    found = graded(Version("v1", "1", tmp_path))
+    assert found.fields == CHEQUE.names
+    assert found.field("date")[0].tolist() == [0.9] * 12
+    assert found.cheque()[0].tolist() == [float("-inf")] * 12, "a cheque with a ? is never accepted"
+    assert "1.00" not in json.dumps(told["cheques"])
 
 
 def region(name: str, text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from backend.dashboard import actions
 from backend.dashboard.figures import NO_FIGURES
 from backend.work import Work
-from tests.dashboard_parts import figures, graded, site
+from tests.dashboard_parts import AT, figures, graded, site
 from trainer.versions import VersionError
 from worker.queue import QueueAway
 
@@ -55,7 +55,7 @@ def test_too_little_never_shows_a_bare_number(tmp_path: Path) -> None:
 
 
 def test_an_empty_project(tmp_path: Path) -> None:
-    text = text_of(site(tmp_path, replace(NO_FIGURES, project=1)).test_client().get("/?lang=en").text)
+    text = text_of(site(tmp_path, replace(NO_FIGURES, project=1, at=AT)).test_client().get("/?lang=en").text)
     assert "Not enough yet: 0 blind cheques, about 60 needed." in text
     assert "No version was trained yet" in text
     assert "No unlabelled cheque has a reading now." in text

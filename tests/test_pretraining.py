@@ -23,6 +23,7 @@ from trainer.pretraining.checkpoint import BadCheckpoint, Progress  # noqa: E402
 from trainer.pretraining.letters import BLANK, NUMBER  # noqa: E402
 from trainer.pretraining.lines import PAGE, LinesStage, pixels  # noqa: E402
 from trainer.pretraining.loop import Plan, rate, train  # noqa: E402
+from trainer.pretraining.reading import ChequesStage, ReadingStage  # noqa: E402
 from trainer.pretraining.samples import EXAM, Cheques, Lines  # noqa: E402
 
 TRUTH = {
@@ -264,6 +265,20 @@ def test_a_checkpoint_cut_short_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value) and "delete the file" in str(error.value)
 
 
+def test_a_resume_goes_on_where_the_furthest_stage_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[tuple[str, int]] = []
+    monkeypatch.setattr(run, "fresh", lambda device: small_start())
+    monkeypatch.setattr(run, "stages", lambda device: [LinesStage(2, 0), ReadingStage(2, 0), ChequesStage(1, 0)])
+    monkeypatch.setattr(
+        run, "train", lambda stage, modules, optimiser, progress, plan: trained.append((stage.name, progress.batches))
+    )
+    modules, optimiser = small_start()
+    checkpoint.save(tmp_path / "lines.safetensors", Progress("lines", 9, 18, 1e6), modules, optimiser)
+    checkpoint.save(tmp_path / "reading.safetensors", Progress("reading", 7, 14, 1.0), modules, optimiser)
+    run.pretrain(1000, "cpu", tmp_path, resume=True)
+    assert trained == [("reading", 7), ("cheques", 0)]
+
+
 # The shipped folder
 
 
@@ -280,6 +295,10 @@ def test_an_export_loads_as_any_qwen_and_is_replaced_only_by_a_better_one(tmp_pa
     assert AutoProcessor.from_pretrained(folder).image_processor.merge_size == 2
     assert sum(file.stat().st_size for file in folder.iterdir()) < 25e6
     assert "not for production" in (folder / "README.md").read_text()
+
+    begun, _ = small_start()
+    checkpoint.load_model(folder / export.WEIGHTS, begun["model"])
+    assert torch.equal(begun["model"].get_output_embeddings().weight, embedded.to(torch.bfloat16).float())
 
     before = (folder / export.WEIGHTS).stat().st_mtime_ns
     ship(modules, Progress("cheques", 20, 160, 120.0), {"seen_exact": 0.4, "unseen_exact": 0.25})

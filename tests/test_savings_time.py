@@ -121,6 +121,11 @@ def test_acceptance_and_seconds_by_corrected_fields() -> None:
     assert found.by_corrections[1] == (4, 50.0)
 
 
+def test_blind_cheques_count_before_anybody_has_cheques_in_both_arms() -> None:
+    found = savings([cheque(number) for number in range(1, 13, 2)])
+    assert found.sentence() == "not enough yet: 6 blind cheques, about 60 needed"
+
+
 def test_the_same_annotations_always_give_the_same_numbers() -> None:
     work = play(Team(exam=100), seed=5).work
     assert savings(work) == savings(work)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL.Image import Image
@@ -21,10 +21,12 @@ from cheques.fields import Form
 from cheques.reading.local_model import as_read, fast_bfloat16, with_torchvision
 from trainer.collate import Collator
 from trainer.disk import sync_folder
+from trainer.presets import check_fits
 from trainer.recipe import LoraRecipe, TrainingError
 
 Cheques = Sequence[tuple[Image, Mapping[str, str]]]
 CLIP = 1.0
+Choice = Literal["auto", "unsloth", "peft"]
 PARITY = 8  # cheques whose readings are compared with those of the adapter reloaded
 
 
@@ -120,9 +122,7 @@ class Engine:
         """The most memory held: the card's where there is one, else this process's."""
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
+        return _most_resident()
 
     def save_checkpoint(self, path: Path, metadata: str, best: Mapping[str, Any]) -> None:
         """Weights, optimizer, dice and `metadata` in one file, replaced whole. Raises OSError (a full disk)."""
@@ -165,13 +165,15 @@ class Engine:
         return state, {key[5:]: value for key, value in tensors.items() if key.startswith("best/")}
 
 
-def load(model: str, recipe: LoraRecipe, device: str = "auto") -> Engine:
-    """The base with a fresh adapter, on the card if there is one. Raises TrainingError."""
+def load(model: str, recipe: LoraRecipe, device: str = "auto", engine: Choice = "auto") -> Engine:
+    """The base with a fresh adapter, on the card if there is one, with Unsloth if it is there. Raises TrainingError."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        check_fits(model, recipe, card_gib(device))
     torch.manual_seed(recipe.seed)
     try:
-        if device.startswith("cuda") and _has_unsloth():
+        if engine == "unsloth" or (engine == "auto" and device.startswith("cuda") and _has_unsloth()):
             from trainer.unsloth import load_with_unsloth
 
             name, network, processor = "unsloth", *load_with_unsloth(model, recipe)
@@ -181,6 +183,11 @@ def load(model: str, recipe: LoraRecipe, device: str = "auto") -> Engine:
         line = " ".join(str(error).split())[:200]
         raise TrainingError(f"{model} cannot be trained ({line}): set CHEQUEMATE_MODEL to a Qwen-VL") from None
     return Engine(name, network, processor, recipe, Path(model).name if Path(model).is_dir() else model)
+
+
+def card_gib(device: str = "cuda") -> float:
+    """GiB of a card, what others hold of it included."""
+    return float(torch.cuda.get_device_properties(device).total_memory) / 2**30
 
 
 def _has_unsloth() -> bool:
@@ -228,3 +235,22 @@ def merge_adapter(model: str, adapter: Path, out: Path) -> None:
     base = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32)
     PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(out, safe_serialization=True)
     AutoProcessor.from_pretrained(model).save_pretrained(out)
+
+
+def held_bytes() -> int:
+    """What this process holds: of the card the most since the last call, else its resident memory."""
+    if torch.cuda.is_available():
+        most = int(torch.cuda.max_memory_allocated())
+        torch.cuda.reset_peak_memory_stats()
+        return most
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return _most_resident()
+
+
+def _most_resident() -> int:
+    import resource
+
+    unit = 1 if os.uname().sysname == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

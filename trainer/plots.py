@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,5 +76,5 @@ def _figure(title: str, height: float = 3.0) -> tuple[Any, Any]:
 def _svg(figure: Any) -> str:
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None})
-    text = written.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", written.getvalue(), flags=re.DOTALL)
     return text[text.index("<svg") :]

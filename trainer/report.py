@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment
 
+from cheques.fields import UNREADABLE
 from trainer import plots
 from trainer.card import write_card
 from trainer.contest import Contest
@@ -64,7 +65,15 @@ def as_json(
             "lessons": [one.id for one in lessons],
             "exam": [judged.example.id for judged in contest.candidate.cheques],
         },
+        "cheques": [_graded(judged) for judged in contest.candidate.cheques],
     }
+
+
+def _graded(judged: Judged) -> dict[str, Any]:
+    """What certified reading is computed from: no value is in it."""
+    unreadable = [name for name, value in judged.reading.values.items() if value == UNREADABLE]
+    confidence = judged.reading.confidence
+    return {"id": judged.example.id, "right": judged.right, "confidence": confidence, "unreadable": unreadable}
 
 
 def as_html(version: Version, contest: Contest, decision: Decision, trained: Trained, adapter_bytes: int) -> str:

@@ -113,7 +113,8 @@ def retrain(
 
 def _settled(versions: Versions, made: Version) -> Version:
     """A kill between adding and promoting leaves a promoted version that never was champion: finish it."""
-    if made.decision == "promoted" and not versions.ever_champion(made.name):
+    newest = versions.list()[-1].name == made.name  # a later champion is not put out of service for it
+    if made.decision == "promoted" and newest and not versions.ever_champion(made.name):
         versions.promote(made.name, who="gate", why="; ".join(made.reasons))
     return made
 

@@ -22,7 +22,7 @@ from cheques.images import BadImage
 from trainer.augment import augmented
 from trainer.collate import Collator
 from trainer.dataset import Example, kept_apart
-from trainer.lora import PARITY, Engine, load
+from trainer.lora import PARITY, Choice, Engine, load
 from trainer.recipe import LoraRecipe, Trained, TrainingError
 
 Progress = Callable[[int, int, float, float], None]  # step, steps, loss, seconds left
@@ -55,6 +55,7 @@ def train(
     *,
     progress: Progress | None = None,
     device: str = "auto",
+    engine: Choice = "auto",
 ) -> Trained:
     """Train an adapter for `model` on the examples into out/adapter, going on from a checkpoint in `out`.
 
@@ -65,13 +66,13 @@ def train(
     if not usable:
         raise TrainingError("no lesson to train on: label some cheques first")
     learn, apart = kept_apart(usable, recipe.apart, recipe.seed)
-    engine = load(model, recipe, device)
-    training = _Training(engine, Collator(engine.processor, form), form, recipe, learn, apart, out)
+    loaded = load(model, recipe, device, engine)
+    training = _Training(loaded, Collator(loaded.processor, form), form, recipe, learn, apart, out)
     try:
         training.run(progress or (lambda *_: None))
         compared = (learn + apart)[:PARITY]
         training.save(out / "adapter")
-        readings = engine.readings([one.open() for one in compared], form)
+        readings = loaded.readings([one.open() for one in compared], form)
     except OSError as error:
         raise TrainingError(f"{out}: {error.strerror or error}; free some space and train again, it goes on") from None
     run = training.state
@@ -80,17 +81,17 @@ def train(
         lessons=len(learn),
         steps=run.step,
         seconds=run.seconds,
-        engine=engine.name,
+        engine=loaded.name,
         losses=tuple(run.losses),
         stops=tuple(run.stops),
         best_epoch=run.best_epoch,
         apart=tuple(one.id for one in apart),
         compared=tuple(one.id for one in compared),
         readings=tuple(readings),
-        peak_bytes=engine.peak_bytes(),
+        peak_bytes=loaded.peak_bytes(),
         unusable=tuple(unusable),
         resumed_from=training.resumed_from,
-        on_card=engine.device.type == "cuda",
+        on_card=loaded.device.type == "cuda",
     )
 
 
@@ -123,8 +124,8 @@ class _Training:
         self.checkpoint = out / "checkpoint.safetensors"
         self.state = _Run()
         self.best: dict[str, Any] = {}
-        if loaded := engine.load_checkpoint(self.checkpoint):
-            metadata, self.best = loaded
+        if found := engine.load_checkpoint(self.checkpoint):
+            metadata, self.best = found
             self.state = _Run(**json.loads(metadata))
             self.state.losses = [(step, loss) for step, loss in self.state.losses]
         self.resumed_from = self.state.step

@@ -11,6 +11,7 @@ LONGEST = 4096  # tokens of the prompt, the image and the answer together
 
 def load_with_unsloth(model: str, recipe: LoraRecipe) -> tuple[Any, Any]:
     """(model with adapter, processor); the image's size and the loss mask are our collator's."""
+    import torch
     from unsloth import FastVisionModel
 
     network, processor = FastVisionModel.from_pretrained(
@@ -18,7 +19,8 @@ def load_with_unsloth(model: str, recipe: LoraRecipe) -> tuple[Any, Any]:
         max_seq_length=LONGEST,
         load_in_4bit=recipe.four_bit,
         load_in_16bit=not recipe.four_bit,
-        use_gradient_checkpointing="unsloth",
+        # Unsloth's own way parks activations in pinned memory, which only a machine with a card has.
+        use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else True,
     )
     network = FastVisionModel.get_peft_model(
         network,

@@ -23,7 +23,7 @@ from studio.images import fetch_image
 from studio.projects import folder
 from trainer.disk import replace_file
 from trainer.draw import Draw, Shares
-from trainer.recipe import LoraRecipe
+from trainer.presets import recipe_here
 from trainer.versions import Version, Versions
 from worker.attempts import Attempt, attempts, new_or_changed, record
 from worker.job import JobFailed, Result, job, progress
@@ -104,7 +104,7 @@ def _trained(site: Site, labels: Labelled) -> Version:
     images_unlabelled = [partial(site.fetch, task.image) for task in unlabelled if task.image]
     reader = partial(open_reader, site.settings)
     return train_and_judge(
-        lessons, exam, images_unlabelled, form, site.versions, reader, LoraRecipe(), site.settings, _told
+        lessons, exam, images_unlabelled, form, site.versions, reader, recipe_here(site.settings), site.settings, _told
     )
 
 

@@ -17,7 +17,7 @@ from trainer.draw import Draw, turns
 from worker.acquisition import STEP, UNREADABLE_SCORE, ascending, least_certain, order
 from worker.reading import Backend
 
-CHUNK = 64  # tasks a request to the backend
+CHUNK = 32  # tasks a request to the backend
 NOTHING = Reading({}, {})  # of a cheque that cannot be read: an empty prediction
 
 Progress = Callable[..., None]

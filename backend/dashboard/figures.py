@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 GOAL = 1000
 FRESH_SECONDS = 3.0  # figures younger than this are shown without asking again
-PATIENCE_SECONDS = 0.6  # how long a page waits for newer figures before it shows those at hand
+PATIENCE_SECONDS = 0.4  # how long a page waits for newer figures before it shows those at hand
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ class Desk:
             shelf.figures,
             title=project.title,
             tasks=project.tasks,
-            uncertain=self._uncertain(self._studio, shelf.project, config, draw),
+            # Sorting the tasks of an empty project by their score answers 500.
+            uncertain=self._uncertain(self._studio, shelf.project, config, draw) if project.tasks else (),
             at=datetime.now(UTC),
         )
         shelf.problem = ""

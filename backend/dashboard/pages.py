@@ -19,7 +19,7 @@ from PIL.Image import Image
 from werkzeug.exceptions import BadRequest, NotFound
 
 from backend.dashboard import actions, view, view_reader, words
-from backend.dashboard.figures import Desk, Figures
+from backend.dashboard.figures import PATIENCE_SECONDS, Desk, Figures
 from backend.dashboard.loop import loop_of
 from backend.dashboard.view import Section
 from cheques.images import BadImage
@@ -153,7 +153,7 @@ class _Site:
     def page(self) -> Response:
         wishes = Wishes.of_request(self._settings)
         printed = "print" in request.args
-        figures = self._desk.figures(wishes.project, 120.0 if printed else 0.6)
+        figures = self._desk.figures(wishes.project, 120.0 if printed else PATIENCE_SECONDS)
         if printed:
             figures = replace(figures, problem="")
         html = render_template(

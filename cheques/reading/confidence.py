@@ -117,7 +117,7 @@ FEATURES = ("odds", "low", "mean", "margin", "length", "agree", "disagree", "emp
 FAR = 5.0  # years from the middle of the other cheques' dates; farther is no more surprising
 
 
-def _features(evidence: Mapping[str, float], middle: float) -> list[float]:
+def features(evidence: Mapping[str, float], middle: float) -> list[float]:
     return [
         _odds(evidence["total"]),
         max(evidence["low"], -8.0),
@@ -163,7 +163,7 @@ class Calibration:
         return found
 
     def _probability(self, name: str, evidence: Mapping[str, float]) -> float:
-        x = (np.array(_features(evidence, self.middle)) - self.mean) / self.scale
+        x = (np.array(features(evidence, self.middle)) - self.mean) / self.scale
         z = (
             float(x @ np.array(self.weights))
             + self.intercepts.get(name, 0.0)
@@ -214,7 +214,7 @@ def fit(form: Form, evidence: Sequence[Evidence], right: Sequence[Mapping[str, b
         return PRIOR
     years = [of["year"] for _, of, _ in rows if "year" in of]
     middle = float(np.median(years)) if years else 0.0
-    x = np.array([_features(of, middle) for _, of, _ in rows])
+    x = np.array([features(of, middle) for _, of, _ in rows])
     mean, scale = x.mean(0), np.maximum(x.std(0), 1e-3)
     x = (x - mean) / scale
     own = np.array([[name == of for of in form.names] for name, _, _ in rows], float)

@@ -46,10 +46,9 @@ def load(name: str, device: str = "auto", threads: int = 0) -> Loaded:
     place = _device(device)
     try:
         processor = AutoProcessor.from_pretrained(name)
-        model, report = AutoModelForImageTextToText.from_pretrained(
-            name, dtype=torch.float32 if place.type == "cpu" else torch.bfloat16, output_loading_info=True
-        )
-        model = model.to(place)
+        # On a card straight to it: a large model need not fit into the machine's memory first.
+        options = {"dtype": torch.float32} if place.type == "cpu" else {"dtype": torch.bfloat16, "device_map": place}
+        model, report = AutoModelForImageTextToText.from_pretrained(name, output_loading_info=True, **options)
     except torch.OutOfMemoryError:
         raise ReaderError(f"{name} does not fit on {place}: choose a smaller model, or CHEQUEMATE_DEVICE=cpu") from None
     except Exception as error:  # transformers, safetensors and the hub each raise their own for a model that is not one

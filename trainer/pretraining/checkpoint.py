@@ -59,6 +59,20 @@ def load(path: Path, modules: nn.ModuleDict, optimiser: Optimiser | None = None)
     return progress
 
 
+def load_model(path: Path, model: nn.Module) -> None:
+    """Weights as they ship (bf16, without the tied output embedding) into an fp32 model. Raises BadCheckpoint."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        answer = model.load_state_dict(load_file(path), strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise BadCheckpoint(f"{path}: {str(error).splitlines()[0]}; give a folder with the small model") from None
+    odd = [*answer.unexpected_keys, *(name for name in answer.missing_keys if name != "lm_head.weight")]
+    if odd:
+        raise BadCheckpoint(f"{path}: {odd[0]} does not fit the small model; give a folder with the small model")
+
+
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 

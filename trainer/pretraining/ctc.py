@@ -19,7 +19,7 @@ from trainer.pretraining.letters import BLANK, FRAMES
 
 
 class Head(nn.Module):
-    """Vision states of d numbers -> scores of FRAMES frames over the alphabet and the blank."""
+    """Vision states of d numbers -> scores of FRAMES frames a column over the alphabet and the blank."""
 
     def __init__(self, d: int) -> None:
         super().__init__()

@@ -25,15 +25,7 @@ class LinesStage:
         self.fixed = {h: [Lines(64, first=EXAM, hands=h)(i) for i in range(fixed)] for h in GROUPS if fixed}
 
     def loss(self, modules: nn.ModuleDict, batch: Batch, samples: int) -> dict[str, Tensor]:
-        scores, halfway = read(modules, batch)
-        targets = spelt(batch["texts"], scores.device)
-        total = ctc.loss(scores, *targets) + HALFWAY * ctc.loss(halfway, *targets)
-        given = max(0.0, 1 - samples / GIVEN)
-        if given:
-            aligned = torch.from_numpy(batch["aligned"]).to(scores.device)
-            shown = _given(scores, aligned) + HALFWAY * _given(halfway, aligned)
-            total = (1 - given) * total + 2 * given * shown
-        return {"loss": total}
+        return {"loss": spelt_lines(modules, batch, given=max(0.0, 1 - samples / GIVEN))}
 
     @torch.no_grad()
     def score(self, modules: nn.ModuleDict) -> dict[str, float]:
@@ -48,6 +40,17 @@ class LinesStage:
 
 
 GROUPS = ("seen", "unseen")
+
+
+def spelt_lines(modules: nn.ModuleDict, batch: Batch, given: float = 0.0) -> Tensor:
+    """How badly both heads spell the lines; `given` is the share of the loss that knows where each letter stands."""
+    scores, halfway = read(modules, batch)
+    targets = spelt(batch["texts"], scores.device)
+    lost = ctc.loss(scores, *targets) + HALFWAY * ctc.loss(halfway, *targets)
+    if not given:
+        return lost
+    aligned = torch.from_numpy(batch["aligned"]).to(scores.device)
+    return (1 - given) * lost + 2 * given * (_given(scores, aligned) + HALFWAY * _given(halfway, aligned))
 
 
 def read(modules: nn.ModuleDict, batch: Batch) -> tuple[Tensor, Tensor]:

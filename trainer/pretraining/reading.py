@@ -15,15 +15,19 @@ from torch.nn import functional as F
 from cheques.fields import CHEQUE
 from trainer.pretraining import ctc, speech, vision, wording
 from trainer.pretraining.letters import FRAMES
-from trainer.pretraining.lines import GROUPS, HALFWAY, PAGE, pixels, placed, spelt
+from trainer.pretraining.lines import GROUPS, HALFWAY, PAGE, pixels, placed, spelt, spelt_lines
 from trainer.pretraining.samples import EXAM, PATCH, Batch, Cheques, Lines
 
+HEADS = (("head", 1.0), ("halfway", HALFWAY))  # throw-away heads: on the tower, and inside it
 SPELLING = 0.5  # weight of the throw-away heads
 POINTING = 0.3  # weight of showing attention where to look
 
 
 class ReadingStage:
-    """Single lines, at any height of a strip of four patch rows and at any place of the page."""
+    """Single lines, half of them at any height of a strip of four patch rows, at any place of the page.
+
+    The tower stands still: the language model needs many steps to learn to look, and they are twice as quick so.
+    """
 
     name = "reading"
 
@@ -33,12 +37,8 @@ class ReadingStage:
         self.fixed = {hands: [draw(number) for number in range(fixed)] for hands, draw in exam.items()}
 
     def loss(self, modules: nn.ModuleDict, batch: Batch, samples: int) -> dict[str, Tensor]:
-        said, strayed, (last, deep) = self._forward(modules, batch)
-        spelling = sum(
-            weight * ctc.loss(modules[head](*_weighed(states, batch["middles"])), *spelt(batch["texts"], last.device))
-            for head, weight, states in (("head", 1.0, last), ("halfway", HALFWAY, deep))
-        )
-        return _together(said, batch, spelling, strayed)
+        said, strayed = self._forward(modules, batch)
+        return _together(said, batch, strayed)
 
     @torch.no_grad()
     def score(self, modules: nn.ModuleDict) -> dict[str, float]:
@@ -48,34 +48,40 @@ class ReadingStage:
             out[f"{hands}_exact"] = float(np.nanmean(right))
         return out
 
-    def _forward(self, modules: nn.ModuleDict, batch: Batch) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    def _forward(self, modules: nn.ModuleDict, batch: Batch) -> tuple[Tensor, Tensor]:
         model: Any = modules["model"]
-        cut, where, shape = placed(model.model.visual, batch)
-        last, deep = vision.encode(model.model.visual, cut, where, PAGE)
-        said, looks = speech.scores(model, last, deep, where, PAGE, texts(batch, last.device))
-        inside = where - where[:, :1, :1]
-        strayed = speech.astray(looks, inside, torch.from_numpy(batch["points"]).to(last.device))
-        return said, strayed, (vision.in_rows(last, inside, shape), vision.in_rows(deep[0], inside, shape))
+        with torch.no_grad():
+            cut, where, _ = placed(model.model.visual, batch)
+            last, deep = vision.encode(model.model.visual, cut, where, PAGE)
+        image = vision.merge(last, model.model.visual.merger)
+        said, looks = speech.scores(model, image, deep, where, PAGE, texts(batch, last.device))
+        points = torch.from_numpy(batch["points"]).to(last.device)
+        return said, speech.astray(looks, where - where[:, :1, :1], points)
 
 
 class ChequesStage:
-    """Whole cheques at their native size, in the very chat format of the reader."""
+    """Whole cheques at their native size, in the very chat format of the reader.
+
+    Single lines go on beside them: for the tower a letter costs a third there of what it costs on a cheque.
+    """
 
     name = "cheques"
 
     def __init__(self, size: int = 8, fixed: int = 64) -> None:
-        self.draw = Cheques(size, keep=96)
+        self.draw = Cheques(size, keep=96, beside=Lines(6 * size, first=6 * 10**8))
         exam = {hands: Cheques(8, first=EXAM, hands=hands) for hands in GROUPS if fixed}
         self.fixed = {hands: [draw(number) for number in range(fixed // 8)] for hands, draw in exam.items()}
 
     def loss(self, modules: nn.ModuleDict, batch: Batch, samples: int) -> dict[str, Tensor]:
-        said, strayed, (last, deep) = self._forward(modules, batch)
-        frames = _frames(batch, last.device)
+        said, strayed, pages = self._forward(modules, batch)
+        target = spelt(batch["texts"], said.device)
         spelling = sum(
-            weight * ctc.loss(modules[head](*_windows(states, batch)), *spelt(batch["texts"], last.device), frames)
-            for head, weight, states in (("head", 1.0, last), ("halfway", HALFWAY, deep))
+            weight * ctc.loss(modules[head](*_windows(page, batch)), *target, _frames(batch, page))
+            for (head, weight), page in zip(HEADS, pages, strict=True)
         )
-        return _together(said, batch, spelling, strayed)
+        if batch["lines"] is not None:
+            spelling = spelling + spelt_lines(modules, batch["lines"])
+        return _together(said, batch, strayed, spelling)
 
     @torch.no_grad()
     def score(self, modules: nn.ModuleDict) -> dict[str, float]:
@@ -84,9 +90,9 @@ class ChequesStage:
         for hands, batches in self.fixed.items():
             right, read, true = [], [], []
             for batch in batches:
-                said, _, (last, _) = self._forward(modules, batch)
+                said, _, (page, *_) = self._forward(modules, batch)
                 right.append(fields_right(said, batch))
-                read += ctc.decode(modules["head"](*_windows(last, batch)), _frames(batch, last.device))
+                read += ctc.decode(modules["head"](*_windows(page, batch)), _frames(batch, page))
                 true += batch["texts"]
             each = np.nanmean(np.concatenate(right), 0)
             out[f"{hands}_exact"] = float(each.mean())
@@ -94,7 +100,8 @@ class ChequesStage:
             out |= {f"{hands}_{name}": float(value) for name, value in zip(CHEQUE.names, each, strict=True)}
         return out
 
-    def _forward(self, modules: nn.ModuleDict, batch: Batch) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    def _forward(self, modules: nn.ModuleDict, batch: Batch) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """What is said, how far attention strays, and the page as the HEADS see it."""
         model: Any = modules["model"]
         visual = model.model.visual
         cut = vision.patches(pixels(batch["images"], visual.pos_embed.weight))
@@ -104,9 +111,11 @@ class ChequesStage:
             image = torch.arange(len(cut), device=cut.device)[:, None]
             cut, where = cut[image, kept], where[image, kept]
         last, deep = vision.encode(visual, cut, where, PAGE)
-        said, looks = speech.scores(model, last, deep, where, PAGE, texts(batch, last.device))
+        image = vision.merge(last, visual.merger)
+        said, looks = speech.scores(model, image, deep, where, PAGE, texts(batch, last.device))
         strayed = speech.astray(looks, where, torch.from_numpy(batch["points"]).to(last.device))
-        return said, strayed, (vision.in_rows(last, where, PAGE), vision.in_rows(deep[0], where, PAGE))
+        pages = [vision.in_rows(states, where, PAGE) for states in (last, deep[0])]
+        return said, strayed, tuple(pages)
 
 
 def texts(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -124,36 +133,33 @@ def fields_right(said: Tensor, batch: Batch) -> np.ndarray[Any, np.dtype[np.floa
     return np.stack(columns, 1)
 
 
-def _together(said: Tensor, batch: Batch, spelling: Any, strayed: Tensor) -> dict[str, Tensor]:
+def _together(said: Tensor, batch: Batch, strayed: Tensor, spelling: Any = 0.0) -> dict[str, Tensor]:
     asked = torch.from_numpy(batch["owners"] != wording.NONE).to(said.device)
     spoken = F.cross_entropy(said[asked].float(), torch.from_numpy(batch["tokens"]).to(said.device)[asked])
     total = spoken + SPELLING * spelling + POINTING * strayed
-    return {"loss": total, "spoken": spoken, "spelt": spelling, "astray": strayed}
+    return {"loss": total, "spoken": spoken, "spelt": torch.as_tensor(spelling), "astray": strayed}
 
 
-def _shares(middles: Tensor, rows: int) -> Tensor:
-    """(lines, rows): how much each patch row counts for a line of that middle: the two nearest rows, 2 in all."""
-    centres = torch.arange(rows, device=middles.device) * PATCH + PATCH / 2
-    return 2 * (1 - (middles[:, None] - centres).abs() / PATCH).clamp(min=0)
+def _shares(middles: Tensor) -> Tensor:
+    """(lines, 2): how much each of two patch rows counts for a line of that middle, 2 in all."""
+    centres = torch.tensor([0.5, 1.5], device=middles.device) * PATCH
+    inside = middles.clamp(PATCH / 2, 1.5 * PATCH)
+    return 2 * (1 - (inside[:, None] - centres).abs() / PATCH)
 
 
-def _weighed(states: Tensor, middles: Any) -> tuple[Tensor, Tensor]:
-    return states, _shares(torch.from_numpy(middles).float().to(states.device), states.shape[1])
-
-
-def _windows(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The two patch rows of every written line: (lines, 2, columns, d), short lines padded on the right, and shares."""
-    rows, columns = states.shape[1:3]
-    place = torch.from_numpy(batch["windows"]).to(states.device)
-    cheque, first, last, middle = place[:, 0].long(), place[:, 1].long(), place[:, 2].long(), place[:, 3].float()
-    top = ((middle - PATCH / 2) / PATCH).floor().long().clamp(0, rows - 2)
-    across = torch.arange(int((last - first).max()) + 1, device=states.device)
+def _windows(page: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The two rows of every written line: (lines, 2, columns, d), short lines padded on the right, and their shares."""
+    rows, columns = page.shape[1:3]
+    place = torch.from_numpy(batch["windows"]).to(page.device)
+    cheque, first, last = (place[:, i].long() for i in range(3))
+    top = ((place[:, 3].float() - PATCH / 2) / PATCH).floor().long().clamp(0, rows - 2)
+    across = torch.arange(int((last - first).max()) + 1, device=page.device)
     column = (first[:, None] + across).clamp(max=columns - 1)[:, None, :]
-    row = top[:, None, None] + torch.arange(2, device=states.device)[None, :, None]
-    window = states[cheque[:, None, None], row, column]
-    return window, _shares(middle - top * PATCH, 2)
+    row = top[:, None, None] + torch.arange(2, device=page.device)[None, :, None]
+    return page[cheque[:, None, None], row, column], _shares(place[:, 3].float() - top * PATCH)
 
 
-def _frames(batch: Batch, device: torch.device) -> Tensor:
-    place = torch.from_numpy(batch["windows"]).to(device)
+def _frames(batch: Batch, page: Tensor) -> Tensor:
+    """How many frames of each line count: those of the columns that it touches."""
+    place = torch.from_numpy(batch["windows"]).to(page.device)
     return ((place[:, 2] - place[:, 1] + 1) * FRAMES).long()

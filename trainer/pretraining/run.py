@@ -22,25 +22,43 @@ SHARES = {"lines": 0.25, "reading": 0.15, "cheques": 0.6}  # of the minutes
 
 
 def pretrain(
-    minutes: float, device: str, out: Path, *, resume: bool, ship: Path | None, log: Callable[[str], None] = print
+    minutes: float,
+    device: str,
+    out: Path,
+    *,
+    resume: bool = False,
+    begin: Path | None = None,
+    log: Callable[[str], None] = print,
 ) -> None:
-    """Trains for about `minutes`, with a checkpoint for each stage in `out`; the best model so far goes to `ship`."""
+    """Trains for about `minutes` with a checkpoint for each stage in `out`; the best model so far is in `out`/model.
+
+    `resume` goes on with the furthest stage that has a checkpoint; `begin` is a model folder whose weights go straight
+    to the last stage. Raises BadCheckpoint.
+    """
     modules, optimiser = fresh(device)
-    for stage in stages(device):
+    to_do = stages(device)
+    if begin is not None:
+        checkpoint.load_model(begin / export.WEIGHTS, modules["model"])
+        to_do = to_do[-1:]
+    reached = max((i for i, stage in enumerate(to_do) if resume and _saved(out, stage).exists()), default=0)
+    for stage in to_do[reached:]:
         progress = Progress(stage.name)
-        saved = out / f"{stage.name}.safetensors"
-        if resume and saved.exists():
-            progress = checkpoint.load(saved, modules, optimiser)
-            optimiser.share_weights()
+        if resume and _saved(out, stage).exists():
+            progress = checkpoint.load(_saved(out, stage), modules, optimiser)
+        optimiser.share_weights()
         plan = Plan(
-            seconds=minutes * 60 * SHARES[stage.name],
+            seconds=minutes * 60 * (1 if begin else SHARES[stage.name]),
             folder=out,
             processes=drawing_processes(),
             log=log,
-            after_measure=shipping(ship) if ship and stage.name == "cheques" else None,
+            after_measure=shipping(out / "model") if stage.name == "cheques" else None,
         )
         if progress.seconds < plan.seconds:
             train(stage, modules, optimiser, progress, plan)
+
+
+def _saved(out: Path, stage: Stage) -> Path:
+    return out / f"{stage.name}.safetensors"
 
 
 def shipping(folder: Path) -> Callable[[nn.ModuleDict, Progress, dict[str, float]], None]:

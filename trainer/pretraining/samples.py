@@ -106,15 +106,17 @@ def _placed(image: NDArray[np.uint8], above: int, rows: int) -> NDArray[np.uint8
 class Cheques:
     """Batches of whole cheques: "images" (size, 288, 640, 3) uint8, "tokens" and "owners" of the conversations.
 
-    "texts" are the written lines of all of them; "windows" (lines, 4): cheque, first and last patch column, and the
-    middle in pixels of each. Three batches in four keep only `keep` of the 180 blocks of a cheque ("kept"): all that
-    are written on, and some of the print. That is half the work, and most of what there is to learn.
+    "texts" are the written lines of all of them; "windows" (lines, 4): cheque, first and last patch column, and
+    the middle in pixels of each; "points": where each token is written. Three batches in four keep only `keep` of the
+    180 blocks of a cheque ("kept"): all that are written on, and some of the print. That is half the work, and most
+    of what there is to learn. `beside` draws a batch of single lines along with each ("lines").
     """
 
     size: int = 8
     first: int = 0
     hands: str = "seen"
     keep: int = BLOCKS
+    beside: Lines | None = None
 
     def __call__(self, number: int) -> Batch:
         rng = random.Random(self.first + number)
@@ -133,6 +135,7 @@ class Cheques:
             "texts": [text for _, text, _ in written],
             "windows": np.array([(i, *_columns(box), (box[1] + box[3]) / 2) for i, _, box in written]),
             "truths": [cheque.truth for cheque in drawn],
+            "lines": self.beside(number) if self.beside else None,
         }
 
 

@@ -13,16 +13,15 @@ LOOKING, HEADS = 2, 2  # the text layer, and how many of its heads, that are sho
 
 
 def scores(
-    model: Any, states: Tensor, deep: list[Tensor], where: Tensor, page: Grid, text: tuple[Tensor, Tensor]
+    model: Any, image: Tensor, deep: list[Tensor], where: Tensor, page: Grid, text: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """What is expected at each token after the image, given all before it: logits (batch, after, vocabulary).
 
     Beside it, how those expectations look at the image: (batch, HEADS, after, blocks), shares of attention.
-    states (batch, blocks, 4, d): of the tower, deep: those of deepstack; where (batch, blocks, 4, 2): their places on
-    the page; text: tokens before the image (before,) and after it (batch, after).
+    image (batch, blocks, d): its tokens, deep: the tower's states for deepstack; where (batch, blocks, 4, 2): their
+    places on the page; text: tokens before the image (before,) and after it (batch, after).
     """
     visual, language = model.model.visual, model.model.language_model
-    image = merge(states, visual.merger)
     deeper = [merge(d, m).flatten(0, 1) for d, m in zip(deep, visual.deepstack_merger_list, strict=True)]
     before, after = text
     b, n, _ = image.shape

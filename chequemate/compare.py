@@ -1,0 +1,161 @@
+"""`chequemate compare`: several models or versions side by side on the same cheques."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from chequemate.evaluate import bars, warn
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from cheques.reading.reader import Adapter
+    from cheques.settings import Settings
+    from trainer.compare import Entry
+    from trainer.dataset import Example
+
+console = Console()
+
+
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL…", help="Folders, hub names, base or versions; with --train MODEL@rank=4."),
+    ],
+    data: Annotated[Path, typer.Option(help="Images and truth.jsonl.")],
+    train: Annotated[bool, typer.Option(help="Train each on four fifths first, judge on the rest.")] = False,
+    project: Annotated[str, typer.Option(help="The project of versions that are named.")] = "local",
+    price_hour: Annotated[float | None, typer.Option(min=0.0, help="What this machine costs an hour.")] = None,
+    price_api: Annotated[float | None, typer.Option(min=0.0, help="What an external API costs a cheque.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the comparison there.")] = None,
+) -> None:
+    """Read the same cheques with several models: exact match, JSON, time, memory, cost, and which one is enough."""
+    from chequemate.train import split
+    from cheques.fields import CHEQUE
+    from cheques.settings import settings
+    from trainer.compare import enough, gains_on_first
+    from trainer.dataset import read_folder
+
+    if train:
+        lessons, exam = split(data, None, "compare", settings())
+    else:
+        exam, problems = read_folder(data, CHEQUE)
+        lessons = []
+        warn(problems)
+    with bars() as progress:
+        entries = [_entry(model, lessons, exam, project, settings(), progress) for model in models]
+    chosen = enough(entries)
+    table = Table(
+        "model", "exact match", "median", "against the first", "JSON, free", "s a cheque", "memory", "per 1,000"
+    )
+    for entry, gain in zip(entries, gains_on_first(entries), strict=True):
+        scores = entry.scores.as_json()
+        table.add_row(
+            ("★ " if entry is chosen else "") + entry.name,
+            f"{scores['mean']:.1%}",
+            f"{scores['median']:.1%}",
+            gain,
+            "–" if entry.free_json is None else f"{entry.free_json:.1%}",
+            f"{entry.seconds:.2f}",
+            f"{entry.memory / 2**30:.2f} GiB",
+            "–" if price_hour is None else f"{entry.cost(price_hour):.2f}",
+        )
+    if price_api is not None:
+        table.add_row("external API", "–", "–", "–", "–", "–", "–", f"{price_api * 1000:.2f}")
+    console.print(table)
+    console.print(f"enough: {chosen.name}, the quickest that is not worse beyond chance on {len(exam)} cheques")
+    if json_file:
+        content = {
+            "n": len(exam),
+            "models": [entry.as_json(price_hour) for entry in entries],
+            "enough": chosen.name,
+            "api_cost_per_thousand": None if price_api is None else price_api * 1000,
+        }
+        json_file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _entry(
+    model: str, lessons: list[Example], exam: list[Example], project: str, settings: Settings, progress: Progress
+) -> Entry:
+    from cheques.fields import CHEQUE
+    from cheques.reading.reader import open_reader
+    from trainer.compare import Entry
+    from trainer.evaluate import evaluate, valid_json
+
+    adapter: Adapter | None
+    minutes: float | None = None
+    if lessons:
+        settings, adapter, minutes = _trained(model, lessons, settings, progress)
+    else:
+        settings, adapter = _named(model, project, settings)
+    task = progress.add_task(f"reading with {model}", total=len(exam))
+    reader = open_reader(settings)
+    try:
+        scores = evaluate(
+            reader, CHEQUE, adapter, exam, on_read=lambda done, total: progress.update(task, completed=done)
+        )
+        free, _ = valid_json(reader, CHEQUE, adapter, [one.open for one in exam], seconds=60)
+        return Entry(model, scores, free, _memory(), minutes)
+    finally:
+        reader.close()
+
+
+def _named(model: str, project: str, settings: Settings) -> tuple[Settings, Adapter | None]:
+    """A version of the project, the base, or another model."""
+    from trainer.versions import Versions
+
+    if model == "base":
+        return settings, None
+    if re.fullmatch(r"v\d+", model):
+        return settings, Versions(settings.home, project).get(model).adapter
+    return settings.model_copy(update={"model": model}), None
+
+
+def _trained(
+    model: str, lessons: list[Example], settings: Settings, progress: Progress
+) -> tuple[Settings, Adapter, float]:
+    """Train in a folder of its own (it goes on where it was killed); nothing is promoted by a comparison."""
+    from cheques.fields import CHEQUE
+    from cheques.reading.reader import Adapter
+    from trainer.dataset import dataset_hash
+    from trainer.presets import recipe_here
+    from trainer.training import train
+
+    name, _, wishes = model.partition("@")
+    name = settings.model if name == "base" else name
+    settings = settings.model_copy(update={"model": name})
+    recipe = recipe_here(settings)
+    wished: dict[str, Any] = {}
+    for wish in filter(None, wishes.split(",")):
+        key, _, value = wish.partition("=")
+        if key not in vars(recipe):
+            raise typer.BadParameter(f"{model}: no {key} in a recipe; it has {', '.join(vars(recipe))}")
+        wished[key] = type(getattr(recipe, key))(float(value))
+    recipe = replace(recipe, **wished)
+    out = settings.home / "comparisons" / dataset_hash(lessons, CHEQUE, recipe, name)
+    task = progress.add_task(f"training {model}")
+    trained = train(
+        lessons,
+        CHEQUE,
+        recipe,
+        name,
+        out,
+        device=settings.device,
+        progress=lambda step, steps, loss, left: progress.update(task, completed=step, total=steps),
+    )
+    adapter = Adapter(f"compare/{out.name}", out / "adapter")
+    return settings, adapter, trained.seconds / 60
+
+
+def _memory() -> int:
+    from trainer.lora import held_bytes
+
+    return held_bytes()
