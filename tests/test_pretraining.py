@@ -267,12 +267,12 @@ def test_a_checkpoint_cut_short_is_one_line(tmp_path: Path) -> None:
 
 def test_a_resume_goes_on_where_the_furthest_stage_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[tuple[str, int]] = []
-    monkeypatch.setattr(run, "fresh", lambda device: small_start())
+    modules, optimiser = small_start()
+    monkeypatch.setattr(run, "fresh", lambda device: (modules, optimiser))
     monkeypatch.setattr(run, "stages", lambda device: [LinesStage(2, 0), ReadingStage(2, 0), ChequesStage(1, 0)])
     monkeypatch.setattr(
         run, "train", lambda stage, modules, optimiser, progress, plan: trained.append((stage.name, progress.batches))
     )
-    modules, optimiser = small_start()
     checkpoint.save(tmp_path / "lines.safetensors", Progress("lines", 9, 18, 1e6), modules, optimiser)
     checkpoint.save(tmp_path / "reading.safetensors", Progress("reading", 7, 14, 1.0), modules, optimiser)
     run.pretrain(1000, "cpu", tmp_path, resume=True)

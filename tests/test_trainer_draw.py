@@ -139,3 +139,15 @@ def test_when_one_kind_runs_out_the_other_goes_on() -> None:
     assert turns(["a", "b", "c"], [1], 0) == [1, "a", "b", "c"]
     assert turns([], [1, 2], 0) == [1, 2]
     assert turns([], [], 99) == []
+
+
+def test_the_arms_of_the_exam_are_served_side_by_side() -> None:
+    places = [Place(str(n), n / 1000, "exam", "blind" if n < 100 else "prelabel", "", "", 0.2, 0.1) for n in range(200)]
+    served = [place.arm for place in sorted(places, key=lambda place: place.turn)]
+    for first in range(0, 200, 20):
+        assert 9 <= served[first : first + 20].count("blind") <= 11
+
+
+def test_an_exam_without_a_blind_arm_keeps_its_order() -> None:
+    places = [Place(str(n), n / 1000, "exam", "prelabel", "", "", 0.2, 0.0) for n in range(200)]
+    assert sorted(places, key=lambda place: place.turn) == places

@@ -52,8 +52,8 @@ def test_every_task_gets_one_prediction_and_comes_at_its_turn(studio: FakeStudio
     lessons = [task for task in served if roles(draw, [task]) == "."]
     assert lessons == sorted(lessons, key=lambda task: (own_score(task), task))  # the least certain first
     examined = [draw.get(task) for task in served if roles(draw, [task]) == "E"]
-    us = [place.u for place in examined if place]
-    assert us == sorted(us)
+    turns = [place.turn for place in examined if place]
+    assert turns == sorted(turns)
 
 
 def test_a_blind_cheque_has_a_score_and_shows_nothing(studio: FakeStudio, draw: Draw) -> None:

@@ -46,6 +46,17 @@ class Place:
     exam_share: float
     blind_share: float
 
+    @property
+    def turn(self) -> float:
+        """The order of serving within the exam, by u alone: each arm's stretch of u becomes [0, 1).
+
+        In the order of u itself every blind cheque would come before the first pre-labelled one, and the two arms
+        would be compared over different weeks, annotators' skill and versions.
+        """
+        if self.u < self.blind_share:
+            return self.u / self.blind_share
+        return (self.u - self.blind_share) / (self.exam_share - self.blind_share)
+
 
 class Draw:
     """The record of a project's draw, `draw.jsonl` in `folder`, shared by any number of processes."""
@@ -177,7 +188,7 @@ def _words(phash: str) -> NDArray[np.uint64]:
 
 
 def turns(exam_left: Sequence[Task], lessons: Sequence[Task], exam_labelled: int) -> list[Task]:
-    """The order of serving: exam cheques (by u) at their turns among the lessons (by interest).
+    """The order of serving: exam cheques (by `Place.turn`) at their turns among the lessons (by interest).
 
     Every second cheque is an exam cheque until EAGER_EXAM of them are labelled, then every fifth; when one kind runs
     out the other goes on. The model's scores decide nothing about the exam.

@@ -84,7 +84,7 @@ class Pile:
     def _in_turn(self, own: Scores) -> Scores:
         """Every task with the score that makes it come at its turn, in the order of serving."""
         places = {task: self.draw.get(task) for task in own}
-        exam = {task: place.u for task, place in places.items() if place and place.role == "exam"}
+        exam = {task: place.turn for task, place in places.items() if place and place.role == "exam"}
         lessons = np.array([task for task in own if task not in exam], int)
         ranked = lessons[order(np.array([own[task] for task in lessons], float))]
         done = sum(1 for task in self.studio.tasks(self.project, self.config) if task.labelled and self._is_exam(task))
@@ -97,7 +97,7 @@ class Pile:
 
     def _is_laid(self, held: Scores) -> bool:
         """Was this order made by us? Live answers to Label Studio know nothing of turns."""
-        exam = [(place.u, task) for task in held if (place := self.draw.get(task)) and place.role == "exam"]
+        exam = [(place.turn, task) for task in held if (place := self.draw.get(task)) and place.role == "exam"]
         in_turn = [held[task] for _, task in sorted(exam)]
         return len(set(held.values())) == len(held) and in_turn == sorted(in_turn)
 
