@@ -21,12 +21,11 @@ def pretrain(
     ),
 ) -> None:
     """Train the small reader on drawn cheques; the best model so far is always in OUT/model."""
-    import torch
-
     from trainer.pretraining import checkpoint
+    from trainer.pretraining.run import is_there
     from trainer.pretraining.run import pretrain as train
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    if not is_there(device):
         raise typer.BadParameter(f"{device}: no CUDA device here; use --device cpu", param_hint="--device")
     if not resume and any(out.glob("*.safetensors")):
         raise typer.BadParameter(

@@ -57,6 +57,11 @@ def pretrain(
             train(stage, modules, optimiser, progress, plan)
 
 
+def is_there(device: str) -> bool:
+    """Is there such a device on this machine?"""
+    return not device.startswith("cuda") or torch.cuda.is_available()
+
+
 def _saved(out: Path, stage: Stage) -> Path:
     return out / f"{stage.name}.safetensors"
 
