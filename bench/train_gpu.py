@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+LARGE_VISION = {"depth": 32, "vision": 1280, "vocabulary": 152064}
 SHAPES: dict[str, dict[str, int]] = {
     "toy": {"width": 64, "layers": 2, "heads": 4, "kv": 2, "inner": 128, "depth": 2, "vision": 64, "vocabulary": 1024},
-    "7b": {"width": 3584, "layers": 28, "heads": 28, "kv": 4, "inner": 18944, "depth": 32, "vision": 1280, "vocabulary": 152064},
-    "32b-thin": {"width": 5120, "layers": 8, "heads": 40, "kv": 8, "inner": 27648, "depth": 32, "vision": 1280, "vocabulary": 152064},
-}  # fmt: skip
+    "7b": {"width": 3584, "layers": 28, "heads": 28, "kv": 4, "inner": 18944, **LARGE_VISION},
+    "32b-thin": {"width": 5120, "layers": 8, "heads": 40, "kv": 8, "inner": 27648, **LARGE_VISION},
+}
 SIZE = (1288, 588)  # pixels of a cheque, as a scan at 200 dpi: about 970 image tokens
-LAYERS_OF_32B = 64
 
 
 def build(shape: str, folder: Path, device: str) -> None:

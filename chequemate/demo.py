@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from chequemate.stack import Stack
+    from cheques.settings import Settings
     from studio.client import Project, Studio
 
 TITLE = "Chèques"
 SEED = 2024  # the demo's cheques are the same on every machine
+RETRAIN_EVERY = 15  # unless the user says otherwise: of 60 labels some 36 are lessons, and two versions shall be seen
 
 
 def demo(
@@ -32,7 +34,7 @@ def demo(
     from cheques.settings import settings
 
     console = Console()
-    stack = Stack(settings(), say=lambda line: console.print(line, style="yellow", markup=False))
+    stack = Stack(_for_a_demo(settings()), say=lambda line: console.print(line, style="yellow", markup=False))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -47,6 +49,10 @@ def demo(
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave programs behind
         stack.stop()
+
+
+def _for_a_demo(own: Settings) -> Settings:
+    return own if "retrain_every" in own.model_fields_set else own.model_copy(update={"retrain_every": RETRAIN_EVERY})
 
 
 def start(stack: Stack, bars: Progress) -> None:
@@ -155,7 +161,7 @@ def _tell(console: Console, stack: Stack, project: Project) -> None:
         f"Login     {EMAIL}\n"
         f"Password  {stack.secrets.studio_password}\n\n"
         "Choose « Label All Tasks », correct what is wrong, and submit: the least certain cheque comes next.\n"
-        f"After {every} labels a new version is trained, and the remaining cheques are read again.\n"
+        f"After every {every} lessons a new version is trained, and the remaining cheques are read again.\n"
         "Or let simulated annotators do it, in another terminal: .venv/bin/chequemate simulate --labels 60\n"
         f"Logs are in {stack.settings.home / 'stack' / 'logs'}. Ctrl-C stops everything; the data stay."
     )

@@ -57,7 +57,8 @@ def _first_page(content: bytes) -> Image.Image:
             page = document[0]
             scale = PDF_DPI / 72
             _check_size(int(page.get_width() * scale), int(page.get_height() * scale))
-            return page.render(scale=scale).to_pil().convert("RGB")
+            rendered: Image.Image = page.render(scale=scale).to_pil()
+            return rendered.convert("RGB")
     except pypdfium2.PdfiumError:
         raise BadImage("damaged or protected PDF: save its first page as an image") from None
 

@@ -18,7 +18,7 @@ from trainer.pretraining.checkpoint import Progress
 from trainer.pretraining.optimiser import Optimiser
 
 WARM_UP = 100  # batches
-COOL_DOWN = 0.25  # of the stage's time: the rate falls to a fiftieth
+COOL_DOWN = 0.4  # of the stage's time: the rate falls to a fiftieth
 
 
 class Stage(Protocol):
@@ -68,7 +68,7 @@ def train(stage: Stage, modules: nn.ModuleDict, optimiser: Optimiser, progress: 
 
 
 def rate(progress: Progress, plan: Plan) -> float:
-    """The share of the full learning rate: a warm-up in batches, then full, then down over the last quarter."""
+    """The share of the full learning rate: a warm-up in batches, then full, then down."""
     left = max(0.0, 1 - progress.seconds / plan.seconds) / COOL_DOWN
     return min(1.0, (progress.batches + 1) / WARM_UP) * max(0.02, min(1.0, left))
 
