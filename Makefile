@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" .venv/bin/uv
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint proof lock clean install chromium
+.PHONY: demo test test-unsloth lint proof lock clean install chromium
 
 demo: install .venv-labelstudio/ready
 	.venv/bin/chequemate demo
@@ -17,6 +17,10 @@ lint: install
 proof: install .venv-labelstudio/ready chromium
 	.venv/bin/python -m pytest -m proof
 
+# Unsloth pins much of its own: its environment sees the project's and puts its own packages before it.
+test-unsloth: .venv-unsloth/ready
+	.venv-unsloth/bin/python -m pytest -m proof tests/test_trainer_unsloth.py
+
 install: .venv/ready
 
 # The locks are whole, so they go in without a resolver; torch and torchvision alone are resolved, for this machine's own build.
@@ -26,6 +30,12 @@ install: .venv/ready
 	$(UV) pip install -q -p .venv --no-deps -r locks/project.txt
 	$(UV) pip install -q -p .venv "torch>=2.11,<2.14" "torchvision<0.29"
 	$(UV) pip install -q -p .venv --no-deps -e .
+	touch $@
+
+.venv-unsloth/ready: locks/unsloth.txt | .venv/ready
+	.venv/bin/python -m venv --without-pip .venv-unsloth
+	.venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$(.venv-unsloth/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth
+	$(UV) pip install -q -p .venv-unsloth --no-deps -r locks/unsloth.txt
 	touch $@
 
 # Label Studio pins an older redis, rq and sdk: it lives in an environment of its own.
@@ -45,4 +55,4 @@ lock:
 	echo 'label-studio==1.23.2' | .venv/bin/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate -q > locks/labelstudio.txt
 
 clean:
-	rm -rf .venv .venv-labelstudio .chequemate
+	rm -rf .venv .venv-labelstudio .venv-unsloth .chequemate

@@ -15,7 +15,9 @@ MODELS = Path(__file__).resolve().parent.parent / "models"
 class Settings(BaseSettings):
     """Every setting with its default. The README's table is made from these descriptions."""
 
-    model_config = SettingsConfigDict(env_prefix="CHEQUEMATE_", env_file=".env", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CHEQUEMATE_", env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
 
     home: Path = Field(Path(".chequemate"), description="where versions, the draw and the logs live")
     model: str = Field(

@@ -58,7 +58,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture(scope="session")
 def _parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("home")
-    settings = Settings(_env_file=None, home=home, retrain_every=20, reconcile_seconds=15.0)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, home=home, retrain_every=6, reconcile_seconds=15.0)  # type: ignore[call-arg]
     stack = Stack(settings, usual_ports=ANY_PORTS)
     yield stack
     stack.stop()
@@ -73,5 +73,5 @@ def label_studio(_parts: Stack) -> LabelStudio:
 
 @pytest.fixture(scope="session")
 def stack(_parts: Stack) -> Stack:
-    """Everything: Redis, Label Studio, the backend with the small model, one worker; retrains every 20 lessons."""
+    """Everything: Redis, Label Studio, the backend with the small model, one worker; retrains every 6 lessons."""
     return _parts.start()

@@ -127,3 +127,8 @@ def test_other_verbs_find_the_running_stack(tmp_path: Path, monkeypatch: pytest.
     adopt_running()
     assert os.environ["CHEQUEMATE_STUDIO_TOKEN"] == "t"
     assert os.environ["CHEQUEMATE_USER"] == "somebody"  # what the user set stays
+
+
+def test_a_password_left_empty_in_the_environment_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHEQUEMATE_PASSWORD", "")  # as in a copy of .env.example that nobody filled in
+    assert settings(tmp_path).password is None

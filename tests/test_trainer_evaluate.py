@@ -9,8 +9,8 @@ import pytest
 from cheques.fields import CHEQUE
 from tests.trainer_parts import FakeReader, cheques
 from trainer import metrics
-from trainer.dataset import DataError, dataset_hash, kept_apart, read_folder
-from trainer.evaluate import evaluate, openable, valid_json
+from trainer.dataset import DataError, dataset_hash, kept_apart, openable, read_folder
+from trainer.evaluate import evaluate, valid_json
 from trainer.recipe import LoraRecipe
 
 

@@ -16,7 +16,7 @@ from tests.trainer_parts import Err, FakeReader, cheques
 from trainer import retrain as retraining
 from trainer import training
 from trainer.dataset import Example
-from trainer.recipe import LoraRecipe, Trained
+from trainer.recipe import LoraRecipe, Trained, TrainingError
 from trainer.retrain import Step, retrain
 from trainer.versions import WEIGHTS, Version, Versions
 
@@ -184,6 +184,18 @@ def test_a_kill_before_the_version_is_added_costs_nothing(tmp_path: Path, monkey
     assert Versions(tmp_path, "7").list() == []
     assert go(tmp_path).name == "v1"
     assert not list((tmp_path / "versions" / "7").glob(".t*"))
+
+
+def test_a_full_disk_is_said_in_one_line_and_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for step in ("trainer.versions.sync_tree", "trainer.report.write_card"):
+        with monkeypatch.context() as patch, pytest.raises(TrainingError, match="No space left on device; free some"):
+            patch.setattr(step, full)
+            go(tmp_path)
+    assert Versions(tmp_path, "7").list() == []
+    assert go(tmp_path).name == "v1"
 
 
 def test_a_kill_between_adding_and_promoting_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

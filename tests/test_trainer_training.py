@@ -178,3 +178,29 @@ def test_what_is_no_model_is_said_in_one_line(tmp_path: Path) -> None:
 def test_drawn_cheques_are_mixed_in_and_hard_lessons_seen_twice(model: str, tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=1, drawn=0.5, hard=0.25, batch=1)
     assert run(cheques(4), model, tmp_path, recipe).steps == 10  # 4 lessons, 1 of them twice, 5 drawn
+
+
+def test_from_labels_to_a_version_with_the_real_reader(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cheques.reading.reader import open_reader
+    from trainer import retrain as retraining
+    from trainer.versions import Versions
+
+    monkeypatch.setattr(retraining, "CALIBRATED_ON", 2)
+    settings = Settings(home=tmp_path, model=model, device="cpu")
+    lessons, exam = cheques(6), cheques(3, first=50)
+    version = retraining.retrain(
+        lessons,
+        exam,
+        [one.open for one in exam],
+        CHEQUE,
+        Versions(tmp_path, "7"),
+        lambda: open_reader(settings),
+        replace(RECIPE, epochs=1),
+        settings,
+    )
+    report = json.loads((version.path / "report" / "report.json").read_text())
+    assert report["safety"]["same"] == report["safety"]["compared"] == 14
+    assert report["training"]["engine"] == "peft" and report["candidate"]["n"] == 3
+    assert version.problem() is None and version.provisional

@@ -96,6 +96,18 @@ def _of_line(folder: Path, form: Form, line: str) -> Example:
     return example(form, truth["image"], values, folder / truth["image"], origin)
 
 
+def openable(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+    """Those whose image opens, and a line for each of the others."""
+    good, bad = list[Example](), list[str]()
+    for one in examples:
+        try:
+            one.open()
+            good.append(one)
+        except BadImage as error:
+            bad.append(f"{one.id}: {error}")
+    return good, bad
+
+
 def base_identity(model: str) -> str:
     """The base's name, and for a folder what tells its weights from others of the same name."""
     folder = Path(model)

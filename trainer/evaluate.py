@@ -185,18 +185,6 @@ def valid_json(
     return (valid / read if read else None), read
 
 
-def openable(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
-    """Those whose image opens, and a line for each of the others."""
-    good, bad = list[Example](), list[str]()
-    for one in examples:
-        try:
-            one.open()
-            good.append(one)
-        except BadImage as error:
-            bad.append(f"{one.id}: {error}")
-    return good, bad
-
-
 def _opened(group: Sequence[Callable[[], Image]]) -> list[Image]:
     opened = list[Image]()
     for open_it in group:

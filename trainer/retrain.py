@@ -17,10 +17,10 @@ from cheques.reading.card import borrowed, uses_card
 from cheques.reading.reader import Adapter, Reader
 from cheques.settings import Settings
 from trainer.contest import Contest
-from trainer.dataset import Example, base_identity, dataset_hash, example
-from trainer.evaluate import evaluate, openable, valid_json
+from trainer.dataset import Example, base_identity, dataset_hash, example, openable
+from trainer.evaluate import evaluate, valid_json
 from trainer.gate import Safety, Thresholds
-from trainer.recipe import LoraRecipe, Trained
+from trainer.recipe import LoraRecipe, Trained, TrainingError
 from trainer.report import write_report
 from trainer.versions import Version, Versions
 
@@ -69,42 +69,49 @@ def retrain(
     if made := versions.find(dataset):
         return _settled(versions, made)
     base, folder = base_identity(settings.model), versions.folder / f".training-{dataset}"
+
+    def step(done: int, total: int, loss: float, seconds_left: float) -> None:
+        told(Step("training", done, total, loss, seconds_left))
+
+    def keep(trained: Trained, reader: Reader) -> Version:
+        """Judge what was trained, and keep it with its report as the next version."""
+        with versions.staging() as staging:
+            shutil.copytree(trained.folder / "adapter", staging / "adapter")
+            judge = _Judge(reader, form, told, _rival(versions, base), staging, versions.project)
+            judge.calibrate([one for one in lessons if one.id in trained.apart], recipe.seed)
+            contest = judge.contest(exam, lessons, unlabelled, trained)
+            decision = contest.decide(thresholds or Thresholds())
+            version = Version(
+                name="",
+                project=versions.project,
+                path=staging,
+                parent=contest.champion_name,
+                labels=len(lessons),
+                exam=len(exam),
+                dataset=dataset,
+                base=base,
+                form=form.digest,
+                mean=contest.candidate.mean,
+                decision="promoted" if decision.promote else "rejected",
+                reasons=decision.reasons,
+                provisional=decision.provisional,
+                seconds=trained.seconds,
+                recipe=asdict(recipe),
+            )
+            told(Step("reporting"))
+            write_report(staging, version, contest, decision, trained, lessons)
+            return versions.add(staging, version)
+
     with _card(settings):
         from trainer.training import train  # torch comes with it
 
-        def step(done: int, total: int, loss: float, seconds_left: float) -> None:
-            told(Step("training", done, total, loss, seconds_left))
-
         trained = train(lessons, form, recipe, settings.model, folder, progress=step, device=settings.device)
-        trained = replace(trained, unusable=(*trained.unusable, *lost, *lost_exam))
         reader = reader_factory()
         try:
-            with versions.staging() as staging:
-                shutil.copytree(trained.folder / "adapter", staging / "adapter")
-                judge = _Judge(reader, form, told, _rival(versions, base), staging, versions.project)
-                judge.calibrate([one for one in lessons if one.id in trained.apart], recipe.seed)
-                contest = judge.contest(exam, lessons, unlabelled, trained)
-                decision = contest.decide(thresholds or Thresholds())
-                version = Version(
-                    name="",
-                    project=versions.project,
-                    path=staging,
-                    parent=contest.champion_name,
-                    labels=len(lessons),
-                    exam=len(exam),
-                    dataset=dataset,
-                    base=base,
-                    form=form.digest,
-                    mean=contest.candidate.mean,
-                    decision="promoted" if decision.promote else "rejected",
-                    reasons=decision.reasons,
-                    provisional=decision.provisional,
-                    seconds=trained.seconds,
-                    recipe=asdict(recipe),
-                )
-                told(Step("reporting"))
-                write_report(staging, version, contest, decision, trained, lessons)
-                version = versions.add(staging, version)
+            version = keep(replace(trained, unusable=(*trained.unusable, *lost, *lost_exam)), reader)
+        except OSError as error:
+            reason = error.strerror or " ".join(str(error).split())[:200]
+            raise TrainingError(f"{versions.folder}: {reason}; free some space and run it again, it goes on") from None
         finally:
             reader.close()
     shutil.rmtree(folder, ignore_errors=True)

@@ -18,10 +18,9 @@ from typing import Any
 from PIL.Image import Image
 
 from cheques.fields import CHEQUE, Form
-from cheques.images import BadImage
 from trainer.augment import augmented
 from trainer.collate import Collator
-from trainer.dataset import Example, kept_apart
+from trainer.dataset import Example, kept_apart, openable
 from trainer.lora import PARITY, Choice, Engine, load
 from trainer.recipe import LoraRecipe, Trained, TrainingError
 
@@ -62,7 +61,7 @@ def train(
     `out` must belong to exactly these examples, form, recipe and model. Raises TrainingError: a model that cannot be
     loaded, no usable lesson, a loss that is no number, a full disk.
     """
-    usable, unusable = _usable(examples)
+    usable, unusable = openable(examples)
     if not usable:
         raise TrainingError("no lesson to train on: label some cheques first")
     learn, apart = kept_apart(usable, recipe.apart, recipe.seed)
@@ -93,17 +92,6 @@ def train(
         resumed_from=training.resumed_from,
         on_card=loaded.device.type == "cuda",
     )
-
-
-def _usable(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
-    usable, unusable = list[Example](), list[str]()
-    for one in examples:
-        try:
-            one.open()
-            usable.append(one)
-        except BadImage as error:
-            unusable.append(f"{one.id}: {error}")
-    return usable, unusable
 
 
 class _Training:

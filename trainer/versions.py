@@ -23,7 +23,8 @@ from cheques.reading.reader import Adapter
 from trainer.disk import digest_of, locked, remove_tree, replace_file, sync_folder, sync_tree
 
 WEIGHTS = "adapter_model.safetensors"
-ABANDONED_SECONDS = 24 * 3600
+# Nobody works on a folder that was last written so long ago; a training may wait a week to be gone on with.
+ABANDONED_SECONDS = {".trash-": 0, ".tmp-": 24 * 3600, ".training-": 7 * 24 * 3600}
 Decision = Literal["promoted", "rejected", "imported", "forced"]
 
 
@@ -243,10 +244,11 @@ class Versions:
         return locked(self.folder / "lock")
 
     def _sweep(self) -> None:
-        """What killed processes left behind; a live one's staging folder is younger than this."""
-        for folder in (*self.folder.glob(".tmp-*"), *self.folder.glob(".trash-*")):
-            if folder.name.startswith(".trash-") or time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+        """What killed processes left behind."""
+        for kind, seconds in ABANDONED_SECONDS.items():
+            for folder in self.folder.glob(f"{kind}*"):
+                if time.time() - folder.stat().st_mtime >= seconds:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _as_json(version: Version) -> dict[str, Any]:
