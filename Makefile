@@ -44,10 +44,10 @@ install: .venv/ready
 	$(UV) pip install -q -p .venv-labelstudio --no-deps -r locks/labelstudio.txt
 	touch $@
 
-# The browser of the tests: the one on PATH, else Debian's, else playwright's own.
+# The browser of the tests: the one on PATH, else Debian's (with what playwright's driver needs), else playwright's own.
 chromium: install
-	@command -v chromium google-chrome >/dev/null \
-	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q chromium; } \
+	@{ command -v chromium google-chrome && .venv/bin/playwright --version; } >/dev/null 2>&1 \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q chromium libatomic1; } \
 	|| .venv/bin/playwright install chromium
 
 lock:

@@ -17,12 +17,9 @@ import pytest
 from playwright.sync_api import Page, expect
 from rich.progress import Progress
 
-from chequemate.connect import attach, begin
 from chequemate.demo import prepare
 from chequemate.stack import Stack
-from cheques.settings import Settings
 from studio.client import Studio
-from studio.config import DEFAULT_CONFIG
 from studio.formats import read_config
 from tests.browser import browser_page
 from trainer.versions import Versions
@@ -112,17 +109,6 @@ def test_labels_become_versions_and_the_order_of_lessons_holds(stack: Stack, pro
     assert Versions(stack.settings.home, project).list()
 
 
-def test_a_project_made_by_hand_is_connected_and_trained_on_what_it_has(stack: Stack, project: int) -> None:
-    studio = Studio(stack.studio_url, stack.token)
-    mine = by_hand(stack, studio, labelled=40)
-    attach(studio, stack.settings, mine)
-    begin(stack.settings, studio.project(mine))
-    until(lambda: bool(Versions(stack.settings.home, mine).list()), 400)
-    (version,) = Versions(stack.settings.home, mine).list()
-    assert version.labels + version.exam == 40 and version.exam > 0
-    assert version.decision in ("promoted", "rejected") and version.reasons
-
-
 def test_a_killed_worker_and_a_wiped_redis_cost_nothing(stack: Stack, project: int) -> None:
     before = [version.name for version in Versions(stack.settings.home, project).list()]
     champion = Versions(stack.settings.home, project).champion()
@@ -176,31 +162,6 @@ def stage(stack: Stack, project: int) -> str | None:
     return job and job.get("stage")
 
 
-def by_hand(stack: Stack, studio: Studio, labelled: int) -> int:
-    """A project as a team would have it: labelled cheques, no predictions, no backend."""
-    from chequemate.simulate import corrected
-    from cheques.drawing.folder import write_folder
-
-    folder = stack.files / "by-hand"
-    write_folder(folder, labelled + 4, 7, "unseen")
-    project = studio.create_project("À la main", DEFAULT_CONFIG.read_text())
-    studio.serve_files(project.id, str(folder))
-    config = read_config(project.label_config)
-    tasks = []
-    for number, line in enumerate((folder / "truth.jsonl").read_text().splitlines()):
-        truth = json.loads(line)
-        result, _ = corrected([], config, truth)
-        annotations = [{"result": result}] if number < labelled else []
-        tasks.append({"data": {"image": f"/data/local-files/?d=by-hand/{truth['image']}"}, "annotations": annotations})
-    studio.import_tasks(project.id, tasks)
-    return project.id
-
-
 def start_training(stack: Stack, project: int) -> None:
     """Enough new labels for one more version, as a person at the page would leave them."""
     run(stack, "simulate", "--labels", "12", "--project", str(project), "--no-breaks")
-
-
-def test_settings_of_the_stack_are_those_of_a_loopback_demo(stack: Stack) -> None:
-    own: Settings = stack.settings
-    assert own.host == "127.0.0.1" and own.password is not None

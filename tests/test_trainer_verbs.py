@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from chequemate import evaluate, train, versions
+from chequemate import compare, evaluate, train, versions
 from cheques.settings import settings
 from tests.test_trainer_retrain import LESSONS, fake_training
 from tests.test_trainer_versions import add
@@ -43,6 +43,7 @@ def run(home: Path) -> Run:
     app = typer.Typer()
     app.command()(train.train)
     app.command()(evaluate.evaluate)
+    app.command()(compare.compare)
     app.add_typer(versions.app, name="versions")
 
     def run(*words: object) -> Result:
@@ -106,6 +107,28 @@ def test_versions_lists_promotes_and_rolls_back(run: Run, home: Path) -> None:
     assert "v2 serves project 7" in run("versions", "--project", 7, "promote", "v2").stdout
     assert "★ v2" in run("versions", "--project", 7).stdout
     assert "promote None -> v1 by gate" in run("versions", "show", "v1", "--project", 7).stdout
+
+
+def test_compare_names_the_one_that_is_enough(run: Run, home: Path, tmp_path: Path) -> None:
+    add(Versions(home, "local"))
+    folder = folder_of(LESSONS, tmp_path / "cheques")
+    told = run(
+        "compare", "base", "v1", "--data", folder, "--price-hour", 1, "--price-api", 0.01, "--json", tmp_path / "c.json"
+    )
+    found = json.loads((tmp_path / "c.json").read_text())
+    assert [entry["mean"] for entry in found["models"]] == [pytest.approx(6 / 7), 1]
+    assert (found["enough"], found["api_cost_per_thousand"]) == ("v1", 10)
+    assert "enough: v1" in told.stdout
+
+
+def test_compare_trains_what_it_is_told_to_and_promotes_nothing(run: Run, home: Path, tmp_path: Path) -> None:
+    folder = folder_of(LESSONS, tmp_path / "cheques")
+    run("compare", "base@rank=4", "base@rank=8", "--data", folder, "--train", "--json", tmp_path / "c.json")
+    models = json.loads((tmp_path / "c.json").read_text())["models"]
+    assert [entry["model"] for entry in models] == ["base@rank=4", "base@rank=8"]
+    assert len(list((home / "comparisons").iterdir())) == 2
+    assert Versions(home, "compare").list() == []
+    assert run("compare", "base@width=4", "--data", folder, "--train").exit_code == 2
 
 
 def test_force_needs_a_reason(run: Run, home: Path) -> None:

@@ -14,6 +14,7 @@ from cheques.reading.confidence import FORCED, Token
 from cheques.reading.grammar import Grammar
 
 NARROW = 1024  # a hidden size up to which one thread decodes faster than several
+JUMP = 3  # forced tokens in a row that are worth a wider chunk for every line
 
 
 @dataclass
@@ -105,8 +106,9 @@ def _force(line: Line, chosen: int, grammar: Grammar) -> None:
     assert line.matcher is not None
     line.matcher.consume_token(chosen)
     forced = line.matcher.compute_ff_tokens()
-    if forced:
-        line.matcher.consume_tokens(forced)
+    if len(forced) < JUMP:
+        forced = []
+    line.matcher.consume_tokens(forced)
     line.tokens += [Token(grammar.spelt(token), 0.0, FORCED) for token in forced]
     line.unseen += forced
     line.ended = line.matcher.is_stopped()
