@@ -104,7 +104,7 @@ def test_an_adapter_that_reads_otherwise_when_reloaded_is_refused() -> None:
     rival = exam(50, 0.5)
     decision = judge(np.ones_like(rival), rival, Safety(1.0, 1.0, 300, 55, 56))
     assert "reads 1 of 56 values otherwise" in decision.reasons[0]
-    assert judge(np.ones_like(rival), rival, Safety(1.0, 1.0, 300, 55, 56, on_card=True)).promote
+    assert judge(np.ones_like(rival), rival, Safety(1.0, 1.0, 300, 55, 56, precision="card")).promote
     assert not judge(np.ones_like(rival), rival, Safety(1.0, 1.0, 300)).promote
 
 

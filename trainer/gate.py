@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+Precision = Literal["exact", "card", "four_bit"]
 Right = NDArray[np.bool_]  # cheques x fields: was this field read exactly right?
 
 
@@ -25,6 +27,7 @@ class Thresholds:
     valid_json_loss: float = 0.01  # free decoding, against the base
     parity: float = 1.0  # share of the values that the reloaded adapter must read again
     parity_on_card: float = 0.95  # a card's kernels round by batch and engine: a value in doubt may turn
+    parity_in_four_bit: float = 0.8  # trained on a base in 4 bit, read with in 16
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Safety:
     """What needs no labels. valid_json: shares of freely decoded answers that fit the schema, on `unlabelled` cheques.
 
     same: how many of `compared` values the adapter, reloaded by the reader, read exactly as at the end of training.
-    on_card: was it trained or read on a graphics card?
+    precision: exact on a CPU; on a card, and in 4 bit, readings may differ a little for no fault of the adapter.
     """
 
     valid_json: float | None = None
@@ -40,7 +43,7 @@ class Safety:
     unlabelled: int = 0
     same: int = 0
     compared: int = 0
-    on_card: bool = False
+    precision: Precision = "exact"
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def _safety(safety: Safety, limits: Thresholds) -> list[str]:
     refusals = []
     if not safety.compared:
         refusals.append("parity was not checked: no reading of the reloaded adapter to compare")
-    elif safety.same < (limits.parity_on_card if safety.on_card else limits.parity) * safety.compared:
+    elif safety.same < _parity(safety.precision, limits) * safety.compared:
         refusals.append(
             f"parity: reloaded, the adapter reads {safety.compared - safety.same} of {safety.compared} values "
             "otherwise than at the end of its training (a damaged file, or a reader that ignores a part of it)"
@@ -144,6 +147,10 @@ def _safety(safety: Safety, limits: Thresholds) -> list[str]:
             f"valid JSON in free decoding fell from {before:.1%} to {now:.1%} on {safety.unlabelled} unlabelled cheques"
         )
     return refusals
+
+
+def _parity(precision: Precision, limits: Thresholds) -> float:
+    return {"exact": limits.parity, "card": limits.parity_on_card, "four_bit": limits.parity_in_four_bit}[precision]
 
 
 def _praise(candidate: Right, rival: Right, name: str, limits: Thresholds) -> str:

@@ -27,6 +27,7 @@ from trainer.recipe import LoraRecipe, TrainingError
 Cheques = Sequence[tuple[Image, Mapping[str, str]]]
 CLIP = 1.0
 Choice = Literal["auto", "unsloth", "peft"]
+Precision = Literal["exact", "card", "four_bit"]
 PARITY = 8  # cheques whose readings are compared with those of the adapter reloaded
 
 
@@ -41,6 +42,8 @@ class Engine:
             self.trained.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
         )
         self.at_once = recipe.batch
+        on_card = self.device.type == "cuda"
+        self.precision: Precision = "four_bit" if recipe.four_bit and on_card else "card" if on_card else "exact"
 
     def step(self, cheques: Cheques, collate: Collator, rate: float) -> float:
         """One step of the optimizer on a batch; its mean loss for each token of the answers.
@@ -94,6 +97,9 @@ class Engine:
 
         self.model.config.use_cache = True
         as_read(self.model)
+        if self.device.type == "cuda":
+            for weight in self.trained.values():  # the reader loads the adapter in the precision of the base
+                weight.data = weight.data.to(torch.bfloat16)
         reader = LocalReader.from_model(self.model, self.processor, batch=PARITY)
         return [reading.values for reading in reader.read(images, form)]
 

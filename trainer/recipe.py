@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 VISION = r"visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(linear_fc1|linear_fc2|gate_proj|up_proj|down_proj))"
 LANGUAGE = r"language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
@@ -78,4 +79,4 @@ class Trained:
     peak_bytes: int = 0
     unusable: tuple[str, ...] = ()
     resumed_from: int = 0
-    on_card: bool = False
+    precision: Literal["exact", "card", "four_bit"] = "exact"

@@ -199,7 +199,7 @@ class _Judge:
         self.told(Step("checking valid JSON"))
         before, n = valid_json(self.reader, self.form, None, unlabelled[:UNLABELLED], JSON_SECONDS)
         after, _ = valid_json(self.reader, self.form, self.candidate, unlabelled[:UNLABELLED][:n])
-        safety = Safety(after, before, n, same, len(again) * len(names), trained.on_card)
+        safety = Safety(after, before, n, same, len(again) * len(names), trained.precision)
         return Contest(base, reigning, candidate, learned, safety, self.champion.name if self.champion else None)
 
     def _stage(self, stage: str) -> Callable[[int, int], None]:

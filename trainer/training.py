@@ -90,7 +90,7 @@ def train(
         peak_bytes=loaded.peak_bytes(),
         unusable=tuple(unusable),
         resumed_from=training.resumed_from,
-        on_card=loaded.device.type == "cuda",
+        precision=loaded.precision,
     )
 
 
