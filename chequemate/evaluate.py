@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from cheques.reading.reader import Adapter
-    from cheques.settings import Settings
+from chequemate.read import adapter_named
 
 console = Console()
 WARNED = 5  # lines about cheques left out; the rest are counted
@@ -35,7 +33,7 @@ def evaluate(
 
     examples, problems = read_folder(folder, CHEQUE)
     warn(problems)
-    adapter = _adapter(settings(), project, version)
+    adapter = adapter_named(settings(), project, version)
     reader = open_reader(settings())
     try:
         with bars() as progress:
@@ -54,18 +52,6 @@ def evaluate(
     if json_file:
         json_file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(scores_table(content))
-
-
-def _adapter(settings: Settings, project: str, version: str) -> Adapter | None:
-    from trainer.versions import VersionError, Versions
-
-    versions = Versions(settings.home, project)
-    if version == "base":
-        return None
-    chosen = versions.get(version) if version else versions.champion()
-    if chosen and (problem := chosen.problem()):
-        raise VersionError(problem)
-    return chosen.adapter if chosen else None
 
 
 def scores_table(scores: dict[str, Any], title: str = "") -> Table:

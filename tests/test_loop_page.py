@@ -11,11 +11,13 @@ import pytest
 from playwright.sync_api import Page
 from rich.progress import Progress
 
-from chequemate.demo import prepare
+from chequemate.connect import attach, begin
+from chequemate.demo import _import, prepare
 from chequemate.stack import Stack
 from studio.client import Studio
+from studio.config import DEFAULT_CONFIG
 from tests.browser import browser_page
-from tests.test_loop import CHEQUES, run
+from tests.test_loop import CHEQUES, run, until
 
 pytestmark = pytest.mark.integration
 
@@ -23,10 +25,17 @@ SHOTS = os.environ.get("SHOTS")  # a folder for the README's pictures
 
 
 def test_the_page_says_what_the_exported_annotations_say(stack: Stack, tmp_path: Path) -> None:
-    project = prepare(stack, Progress(disable=True), CHEQUES).id
+    studio = Studio(stack.studio_url, stack.token)
+    prepare(stack, Progress(disable=True), CHEQUES)
+    # A project of its own, with one version from beginning to end.
+    made = studio.create_project("La page", DEFAULT_CONFIG.read_text(encoding="utf-8"))
+    _import(studio, made, stack.files / "cheques")
+    attach(studio, stack.settings, project := made.id)
+    begin(stack.settings, made)
+    until(lambda: studio.project(project).model_version == "base", 400)
     run(stack, "simulate", "--labels", "6", "--project", str(project), "--no-breaks")
     exported = tmp_path / "export.json"
-    sent = Studio(stack.studio_url, stack.token)._get(f"/api/projects/{project}/export", exportType="JSON")
+    sent = studio._get(f"/api/projects/{project}/export", exportType="JSON")
     exported.write_bytes(sent.content)
     run(
         stack, "savings", "--export", str(exported), "--project", str(project), "--json", str(tmp_path / "savings.json")
