@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Precision = Literal["exact", "card", "four_bit"]
+from trainer.recipe import Precision
+
 Right = NDArray[np.bool_]  # cheques x fields: was this field read exactly right?
 
 

@@ -22,12 +22,11 @@ from cheques.reading.local_model import as_read, fast_bfloat16, with_torchvision
 from trainer.collate import Collator
 from trainer.disk import sync_folder
 from trainer.presets import check_fits
-from trainer.recipe import LoraRecipe, TrainingError
+from trainer.recipe import LoraRecipe, Precision, TrainingError
 
 Cheques = Sequence[tuple[Image, Mapping[str, str]]]
 CLIP = 1.0
 Choice = Literal["auto", "unsloth", "peft"]
-Precision = Literal["exact", "card", "four_bit"]
 PARITY = 8  # cheques whose readings are compared with those of the adapter reloaded
 
 

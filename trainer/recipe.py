@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+Precision = Literal["exact", "card", "four_bit"]  # how closely the reader can repeat what was read after training
 VISION = r"visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(linear_fc1|linear_fc2|gate_proj|up_proj|down_proj))"
 LANGUAGE = r"language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 
@@ -79,4 +80,4 @@ class Trained:
     peak_bytes: int = 0
     unusable: tuple[str, ...] = ()
     resumed_from: int = 0
-    precision: Literal["exact", "card", "four_bit"] = "exact"
+    precision: Precision = "exact"
