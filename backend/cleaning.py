@@ -24,11 +24,14 @@ REASONS = {
     "edited": "updated later, which overwrites the time",
     "repeated": "the same annotator did the same cheque before",
     "no_prediction": "started from no prediction, so in neither arm",
+    "lost": "started from a prediction that the export does not hold",
     "not_as_drawn": "shown otherwise than drawn",
     "outlier": "less than a second, or more than a day",
     "idle": "beyond the annotator's idle cap",
     "one_arm": "by an annotator with cheques in one arm only",
 }
+
+TIMED = ("", "no_prediction", "lost", "not_as_drawn")  # a person's time all the same, though in neither arm
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def clean(work: Sequence[Work]) -> Cleaned:
     """
     positions = _positions(work)
     reasons = _reasons(work)
-    valid = [one for one, reason in zip(work, reasons, strict=True) if reason in ("", "no_prediction", "not_as_drawn")]
+    valid = [one for one, reason in zip(work, reasons, strict=True) if reason in TIMED]
     caps = idle_caps(valid, positions)
     seconds = {one.annotation: min(_seconds(one), caps[one.annotation]) for one in valid}
     trial: list[Work] = []

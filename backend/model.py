@@ -19,7 +19,7 @@ import structlog
 from PIL.Image import Image
 
 from backend.resident import Resident, Unreadable
-from backend.stored import Key, Stored
+from backend.stored import Key, Stored, read_as
 from cheques.images import BadImage
 from cheques.reading.reader import Adapter, ReaderError, Reading
 from cheques.settings import Settings
@@ -114,7 +114,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         if self._seen is None or self._seen[0] != mark:
             champion = self._versions.champion()
             name = champion.name if champion else BASE
-            stored_as = f"{self._tools.settings.model} {name}"
+            stored_as = read_as(self._tools.settings.model, name)
             if self._seen is not None and self._seen[1].name != name:
                 self._tools.stored.forget(str(self.project), (stored_as, self._seen[1].stored_as))
             self._seen = mark, Serving(name, champion.adapter if champion else None, stored_as)

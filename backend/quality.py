@@ -1,10 +1,12 @@
-"""Does quality hold? Fields right in both arms, and how often a wrong pre-label was waved through."""
+"""Does quality hold? Fields right in both arms, wrong pre-labels that were waved through, planted errors caught."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,10 @@ LEAST = 20  # cheques in each half of the exam below which no rate is shown
 
 @dataclass(frozen=True)
 class Right:
-    """Fields right against a ground-truth label, or the same against a second annotator. None: nothing to compare."""
+    """Fields right against a ground-truth label, or the same against a second annotator. None: nothing to compare.
+
+    A second annotator of a pre-labelled cheque was shown the same pre-label: what both waved through counts as right.
+    """
 
     blind: Estimate | None
     prelabel: Estimate | None
@@ -39,26 +44,79 @@ class Waved:
     reader_wrong: float | None
 
 
+@dataclass(frozen=True)
+class Share:
+    """count of n, with the exact 95 % interval of the share (Clopper and Pearson, 1934); no share where n is 0."""
+
+    count: int
+    n: int
+
+    @property
+    def estimate(self) -> Estimate | None:
+        if not self.n:
+            return None
+        low = float(stats.beta.ppf(0.025, self.count, self.n - self.count + 1)) if self.count else 0.0
+        high = float(stats.beta.ppf(0.975, self.count + 1, self.n - self.count)) if self.count < self.n else 1.0
+        return Estimate(self.count / self.n, low, high)
+
+    def as_json(self) -> dict[str, Any]:
+        found = self.estimate
+        ends = {"share": found.mean, "low": found.low, "high": found.high} if found else {}
+        return {"planted": self.n, "caught": self.count, **{name: round(end, 4) for name, end in ends.items()}}
+
+
+@dataclass(frozen=True)
+class Caught:
+    """Planted errors that people corrected: overall and by field. left: the tasks on which one was left as shown."""
+
+    overall: Share
+    by_field: dict[str, Share]
+    left: tuple[int, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        fields = {name: share.as_json() for name, share in self.by_field.items()}
+        return {**self.overall.as_json(), "fields": fields, "left": list(self.left)}
+
+
+def caught(work: Sequence[Work]) -> Caught:
+    """How many planted errors were seen, of those that were shown to somebody who answered."""
+    shown = [one for one in work if one.caught is not None]
+    by_field: defaultdict[str, list[bool]] = defaultdict(list)
+    for one in shown:
+        by_field[one.planted].append(bool(one.caught))
+    return Caught(
+        Share(sum(bool(one.caught) for one in shown), len(shown)),
+        {name: Share(sum(seen), len(seen)) for name, seen in sorted(by_field.items())},
+        tuple(sorted({one.task for one in shown if not one.caught})),
+    )
+
+
 def right(work: Sequence[Work]) -> Right:
-    """Field by field against the reference of the same cheque: its ground truth, else another annotator's label."""
-    by_task: defaultdict[int, list[Work]] = defaultdict(list)
+    """Field by field against the reference of the same cheque: its ground truth, else another annotator's label.
+
+    work: oldest first. However many labels a cheque has, it counts once: its labels are not independent.
+    """
+    by_task: defaultdict[int, dict[tuple[int | None, bool], Work]] = defaultdict(dict)
     for one in work:
         if not one.skipped:
-            by_task[one.task].append(one)
+            by_task[one.task][one.annotator, one.ground_truth] = one  # the latest of each annotator
     shares: dict[str, list[float]] = {"blind": [], "prelabel": []}
     for labels in by_task.values():
-        for one in labels:
-            reference = _reference(one, labels)
-            if one.arm and reference and not one.ground_truth:
-                shares[one.arm].append(_same(one.values, reference.values))
+        same = [(one.arm, _same(one.values, reference.values)) for one, reference in _compared(list(labels.values()))]
+        for arm, found in shares.items():
+            if own := [share for of, share in same if of == arm]:
+                found.append(float(np.mean(own)))
     blind, prelabel = np.array(shares["blind"]), np.array(shares["prelabel"])
     return Right(_mean(blind), _mean(prelabel), (len(blind), len(prelabel)))
 
 
-def _reference(one: Work, labels: Sequence[Work]) -> Work | None:
-    others = [other for other in labels if other.annotation != one.annotation]
-    true = next((other for other in others if other.ground_truth), None)
-    return true or next((other for other in others if other.annotator != one.annotator), None)
+def _compared(labels: Sequence[Work]) -> Iterator[tuple[Work, Work]]:
+    """Each label with its reference."""
+    true = max((one for one in labels if one.ground_truth), key=lambda one: one.at, default=None)
+    if true is not None:
+        yield from ((one, true) for one in labels if not one.ground_truth)
+    else:
+        yield from permutations(labels, 2)
 
 
 def _same(values: Mapping[str, str], reference: Mapping[str, str]) -> float:

@@ -117,7 +117,8 @@ def savings(work: Sequence[Work], goal: int = 1000, replicates: int = REPLICATES
         hours=_hours(work, cleaned, found, len(helped), goal) if found else None,
         acceptance=acceptance(helped),
         by_version={version: acceptance(group) for version, group in _grouped(helped, lambda one: one.version).items()},
-        by_corrections=_seconds_by(helped, cleaned, lambda one: one.corrections),
+        # Where an error was planted, the seconds went into a correction that the reader gave no cause for.
+        by_corrections=_seconds_by([o for o in helped if not o.planted], cleaned, lambda one: one.corrections),
         by_annotator=_corrections_by_annotator(helped),
         over_time=over_time(cleaned.work, cleaned.timed),
         dropped=cleaned.dropped,

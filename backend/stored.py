@@ -7,6 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,11 @@ class Key:
     @classmethod
     def of(cls, project: str, task: str, url: str, version: str, form: str) -> Key:
         return cls(project, task, hashlib.sha256(url.encode()).hexdigest()[:24], version, form)
+
+
+def read_as(model: str, version: str) -> str:
+    """The name of a version for stored readings: another base reads otherwise under the same version's name."""
+    return f"{model} {version}"
 
 
 class Stored:
@@ -104,6 +110,21 @@ class Stored:
         connection.execute(TABLE)
         connection.commit()
         return connection
+
+
+def readings_of(home: Path, project: int, version: str, form: str, tasks: Iterable[int]) -> dict[int, Reading]:
+    """What `version` (as `read_as` names it) has read on these tasks, for whoever only looks; {} if damaged."""
+    query = "SELECT reading FROM reading WHERE project = ? AND version = ? AND form = ? AND task = ? LIMIT 1"
+    found = {}
+    try:
+        with closing(sqlite3.connect(f"{(home / 'readings.sqlite').as_uri()}?mode=ro", uri=True)) as connection:
+            for task in tasks:
+                row = connection.execute(query, (str(project), version, form, str(task))).fetchone()
+                if row:
+                    found[task] = _reading(row[0])
+    except (sqlite3.Error, ValueError, KeyError):
+        return {}
+    return found
 
 
 # In the order of Key's fields, which _values follows.

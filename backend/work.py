@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from studio.planted import Record, checked
+
 if TYPE_CHECKING:
     from studio.formats import Label
     from trainer.draw import Place
@@ -25,7 +27,9 @@ class Work:
     seconds: the page's lead time, as sent. at: when it was made (seconds since 1970). arm: None outside the trial,
     `left_out` then says why it might have belonged there. changed: by field, against what was shown. values: what
     was given. shown: what the annotator started from, None where nothing was. edited: an update has replaced its
-    lead time. imported: made through the API, no page timed it.
+    lead time. ambiguous: some field has two values.
+    imported: made through the API, no page timed it. planted: the field in which a planted error was shown;
+    caught: whether it was corrected, None where that cannot be said. The rest is as if nothing had been planted.
     """
 
     task: int
@@ -40,10 +44,13 @@ class Work:
     values: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, str] | None = None
     skipped: bool = False
+    ambiguous: bool = False
     ground_truth: bool = False
     imported: bool = False
     edited: bool = False
     left_out: str = ""
+    planted: str = ""
+    caught: bool | None = None
 
     @property
     def corrections(self) -> int:
@@ -51,17 +58,27 @@ class Work:
         return sum(change != "accepted" for change in self.changed.values())
 
 
-def work_of(labels: Iterable[Label], place: Callable[[int], Place | None] | None = None) -> list[Work]:
+NOTHING_PLANTED = Record()
+
+
+def work_of(
+    labels: Iterable[Label],
+    place: Callable[[int], Place | None] | None = None,
+    planted: Record = NOTHING_PLANTED,
+) -> list[Work]:
     """Labels as work, oldest first.
 
     place: the draw, by task. Without it (an export of a project that was never drawn here) the arm is what the
     annotator saw: nothing is blind, something is pre-labelled, and who started from no prediction is left out.
+    planted: the record of planted errors, which are taken out again.
     """
-    made = [_work(label, place(label.task) if place else None, place is not None) for label in labels]
+    made = [_work(label, place(label.task) if place else None, place is not None, planted) for label in labels]
     return sorted(made, key=lambda one: (one.at, one.annotation))
 
 
-def _work(label: Label, place: Place | None, drawn: bool) -> Work:
+def _work(given: Label, place: Place | None, drawn: bool, planted: Record) -> Work:
+    seen = checked(given, planted.get(given.task))
+    label = seen.label
     arm, reason = _arm(label, place) if drawn else _arm_seen(label)
     created, updated = moment(label.created_at or label.updated_at), moment(label.updated_at)
     return Work(
@@ -77,16 +94,19 @@ def _work(label: Label, place: Place | None, drawn: bool) -> Work:
         values=label.values,
         shown=label.shown,
         skipped=label.skipped,
+        ambiguous=label.ambiguous,
         ground_truth=label.ground_truth,
         imported=label.imported,
         edited=updated - created > EDITED_SECONDS,
         left_out=reason,
+        planted=seen.field,
+        caught=seen.caught,
     )
 
 
 def _arm_seen(label: Label) -> tuple[Arm | None, str]:
     if not label.offered or label.version == GAP:
-        return None, "no_prediction"
+        return None, "lost" if label.lost else "no_prediction"
     return ("blind" if label.shown is None else "prelabel"), ""
 
 

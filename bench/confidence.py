@@ -7,8 +7,6 @@ stores the calibration in the model's folder, as the base's; with `--test 0` tha
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from PIL import Image as Images  # noqa: E402
 from PIL.Image import Image  # noqa: E402
 
+from bench.parts import arguments, tell  # noqa: E402
 from cheques.drawing import draw_cheque  # noqa: E402
 from cheques.fields import CHEQUE  # noqa: E402
 from cheques.reading.confidence import FILE, PRIOR, Calibration, features, fit  # noqa: E402
@@ -50,13 +49,10 @@ class Sample:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--fit", type=int, default=600)
     parser.add_argument("--test", type=int, default=1000)
-    parser.add_argument("--model", default=Settings(_env_file=None).model)
-    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     reader = LocalReader(Settings(model=given.model, threads=given.threads, _env_file=None))
     sample, seconds = read(reader, given.fit + given.test, second_view=given.test > 0)
@@ -77,9 +73,7 @@ def main() -> None:
         "with_second_view": scores(exam, of_columns(lessons, exam, None, second_view=True)),
         "seconds": seconds,
     }
-    print(json.dumps(found, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    tell(found, given.json)
 
 
 def read(reader: LocalReader, count: int, second_view: bool) -> tuple[Sample, dict[str, float]]:

@@ -7,8 +7,6 @@ processor seconds: those of the wall clock on a machine with one idle core.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -24,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from PIL.Image import Image  # noqa: E402
 
+from bench.parts import arguments, tell  # noqa: E402
 from cheques.drawing import draw_cheque  # noqa: E402
 from cheques.fields import CHEQUE, Form  # noqa: E402
 from cheques.reading.local import LocalReader  # noqa: E402
@@ -43,12 +42,9 @@ open_reader(settings()).read([draw_cheque(0).image], CHEQUE)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--cheques", type=int, default=24)
-    parser.add_argument("--model", default=Settings(_env_file=None).model)
-    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--cpu", action="store_true")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.cpu:
         global clock
@@ -61,9 +57,7 @@ def main() -> None:
     reader.read(cheques[:8], CHEQUE)
     for measure in (batches, grammar, lengths, pixels, swaps):
         found |= measure(reader, cheques)
-        print(json.dumps(found, indent=1), flush=True)
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        tell(found, given.json)
 
 
 def batches(reader: LocalReader, cheques: Sequence[Image]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -15,7 +16,9 @@ from chequemate import (
     draw,
     evaluate,
     pretrain,
+    progress,
     read,
+    replay,
     report,
     savings,
     simulate,
@@ -36,12 +39,14 @@ for verb in (
     doctor.doctor,
     simulate.simulate,
     savings.savings,
+    progress.progress,
     report.report,
     draw.draw,
     read.read,
     train.train,
     evaluate.evaluate,
     compare.compare,
+    replay.replay,
     pretrain.pretrain,
 ):
     app.command()(verb)
@@ -50,6 +55,7 @@ app.add_typer(versions.app, name="versions")
 
 def main() -> None:
     """Runs a verb. What a user can cause ends in one line and exit code 2, never in a traceback."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the verbs draw their own; 0 shows downloads
     if sys.argv[1:2] != ["demo"]:
         adopt_running()
     try:

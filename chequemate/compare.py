@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cheques.settings import Settings
     from trainer.compare import Entry
     from trainer.dataset import Example
+    from trainer.metrics import Interval
 
 console = Console()
 
@@ -52,34 +53,59 @@ def compare(
         warn(problems)
     with bars() as progress:
         entries = [_entry(model, lessons, exam, project, settings(), progress) for model in models]
-    chosen = enough(entries)
-    table = Table(
-        "model", "exact match", "median", "against the first", "JSON, free", "s a cheque", "memory", "per 1,000"
+    chosen, gains = enough(entries), gains_on_first(entries)
+    console.print(_table(entries, gains, chosen, price_hour, price_api))
+    console.print(
+        f"enough: {chosen.name}, the quickest that is not worse beyond chance on {len(exam)} cheques"
+        if chosen
+        else f"{len(exam)} cheques: too few to say which one is enough",
+        soft_wrap=True,
     )
-    for entry, gain in zip(entries, gains_on_first(entries), strict=True):
-        scores = entry.scores.as_json()
-        table.add_row(
-            ("★ " if entry is chosen else "") + entry.name,
-            f"{scores['mean']:.1%}",
-            f"{scores['median']:.1%}",
-            gain,
-            "–" if entry.free_json is None else f"{entry.free_json:.1%}",
-            f"{entry.seconds:.2f}",
-            f"{entry.memory / 2**30:.2f} GiB",
-            "–" if price_hour is None else f"{entry.cost(price_hour):.2f}",
-        )
-    if price_api is not None:
-        table.add_row("external API", "–", "–", "–", "–", "–", "–", f"{price_api * 1000:.2f}")
-    console.print(table)
-    console.print(f"enough: {chosen.name}, the quickest that is not worse beyond chance on {len(exam)} cheques")
     if json_file:
+        rows = [
+            entry.as_json(price_hour) | {"gain_on_first": gain and asdict(gain)}
+            for entry, gain in zip(entries, gains, strict=True)
+        ]
         content = {
             "n": len(exam),
-            "models": [entry.as_json(price_hour) for entry in entries],
-            "enough": chosen.name,
+            "models": rows,
+            "enough": chosen and chosen.name,
             "api_cost_per_thousand": None if price_api is None else price_api * 1000,
         }
         json_file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _table(
+    entries: list[Entry],
+    gains: list[Interval | None],
+    chosen: Entry | None,
+    price_hour: float | None,
+    price_api: float | None,
+) -> Table:
+    """A column for each contestant, so that its name can be read whole."""
+    table = Table("", *(("★ " if entry is chosen else "") + entry.name for entry in entries))
+    scores = [entry.scores.as_json() for entry in entries]
+    table.add_row("exact match", *(f"{one['mean']:.1%}" for one in scores))
+    table.add_row("  95 % interval", *(_range("{:.1f} to {:.1f} %", entry.exact_match) for entry in entries))
+    table.add_row("  median", *(f"{one['median']:.1%}" for one in scores))
+    table.add_row(
+        "  against the first", *("–" if gain is None else f"{gain.value * 100:+.1f} points" for gain in gains)
+    )
+    table.add_row("  95 % interval", *(_range("{:+.1f} to {:+.1f}", gain) for gain in gains))
+    table.add_row("valid JSON, free", *("–" if e.free_json is None else f"{e.free_json:.1%}" for e in entries))
+    table.add_row("seconds a cheque", *(f"{entry.seconds:.2f}" for entry in entries))
+    table.add_row("memory", *(f"{entry.memory / 2**30:.2f} GiB" for entry in entries))
+    if any(entry.minutes_of_training for entry in entries):
+        table.add_row("minutes of training", *(f"{entry.minutes_of_training or 0:.1f}" for entry in entries))
+    if price_hour is not None:
+        table.add_row("cost of 1,000 cheques", *(f"{entry.cost(price_hour):.2f}" for entry in entries))
+    if price_api is not None:
+        table.add_row("  by an external API", *(f"{price_api * 1000:.2f}" for _ in entries))
+    return table
+
+
+def _range(form: str, interval: Interval | None) -> str:
+    return "–" if interval is None else form.format(interval.low * 100, interval.high * 100)
 
 
 def _entry(
@@ -99,6 +125,7 @@ def _entry(
     task = progress.add_task(f"reading with {model}", total=len(exam))
     reader = open_reader(settings)
     try:
+        reader.read([exam[0].open()], CHEQUE, adapter)  # what is done once is not what a cheque takes
         scores = evaluate(
             reader, CHEQUE, adapter, exam, on_read=lambda done, total: progress.update(task, completed=done)
         )

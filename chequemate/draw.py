@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 
-class Hands(StrEnum):
-    """Which hands write: those that the shipped model was pretrained on, those it never saw, or both."""
+class Group(StrEnum):
+    """Those that the shipped model was pretrained on, those it never saw, or both."""
 
     seen = "seen"
     unseen = "unseen"
@@ -21,7 +21,8 @@ def draw(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where c0001.png, … and truth.jsonl are written.")],
     count: Annotated[int, typer.Option(min=1, max=999_999, help="How many cheques.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same cheques.")] = 1,
-    hands: Annotated[Hands, typer.Option(help="The shipped model was pretrained on the seen hands only.")] = Hands.seen,
+    hands: Annotated[Group, typer.Option(help="Who writes: the shipped model knows the seen hands only.")] = Group.seen,
+    banks: Annotated[Group, typer.Option(help="Whose cheques: it knows the seen banks only.")] = Group.seen,
 ) -> None:
     """Draw cheques of made-up banks, written by hand, into a folder with their truth."""
     from rich.console import Console
@@ -33,7 +34,7 @@ def draw(
     steps = iter(track(range(count), description="Drawing cheques", console=console, transient=True))
     try:
         next(steps)
-        truth = write_folder(folder, count, seed, hands.value, on_drawn=lambda: next(steps, None))
+        truth = write_folder(folder, count, seed, hands.value, lambda: next(steps, None), banks.value)
     except OSError as error:
         reason = error.strerror or error
         message = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from backend.quality import Caught
     from backend.savings import Savings
     from backend.work import Work
     from trainer.draw import Place
@@ -25,17 +26,21 @@ def savings(
     """Annotation time that the pre-labels save: blind against pre-labelled cheques, with an interval.
 
     With --export alone the arm of each annotation is read from the prediction it started from; with --project too,
-    from that project's draw.
+    from that project's draw, and planted errors from its record.
     """
+    from backend.quality import caught
     from backend.savings import savings as computed
 
     if project is None and export is None:
         raise typer.BadParameter("give --project N, or --export FILE")
-    found = computed(_work(project, export), goal)
+    work = _work(project, export)
+    found, seen = computed(work, goal), caught(work)
     if json_out is None or str(json_out) != "-":
         _show(found)
+        _show_caught(seen)
     if json_out is not None:
-        text = json.dumps(found.as_json(), ensure_ascii=False, indent=1)
+        planted = {"planted": seen.as_json()} if seen.overall.n else {}
+        text = json.dumps(found.as_json() | planted, ensure_ascii=False, indent=1)
         if str(json_out) == "-":
             sys.stdout.write(text + "\n")
         else:
@@ -46,25 +51,28 @@ def _work(project: int | None, export: Path | None) -> list[Work]:
     from backend.work import work_of
     from cheques.settings import settings
     from studio.export import read_export
+    from studio.planted import Record
+    from studio.projects import folder
 
-    home = settings().home
+    if project is None:
+        assert export is not None
+        return work_of(read_export(export))
+    place = folder(settings().home, project)
+    draw, planted = _draw(place), Record.of(place)
     if export is not None:
-        labels = read_export(export)
-        return work_of(labels, _draw(home, project) if project is not None else None)
+        return work_of(read_export(export), draw, planted)
     from studio.client import Studio
     from studio.formats import read_config
 
-    assert project is not None
     studio = Studio.of(settings())
     config = read_config(studio.project(project).label_config)
-    return work_of(studio.labels(project, config), _draw(home, project))
+    return work_of(studio.labels(project, config), draw, planted)
 
 
-def _draw(home: Path, project: int) -> Callable[[int], Place | None] | None:
+def _draw(place: Path) -> Callable[[int], Place | None] | None:
     from trainer.draw import Draw
 
-    folder = home / "projects" / str(project)
-    return Draw.open(folder).get if (folder / "draw.jsonl").exists() else None
+    return Draw.open(place).get if (place / "draw.jsonl").exists() else None
 
 
 def _show(found: Savings) -> None:
@@ -91,3 +99,20 @@ def _show(found: Savings) -> None:
         out.print(table)
     for reason, count in found.dropped.items():
         out.print(f"left out: {count} {REASONS[reason]}", markup=False)
+
+
+def _show_caught(seen: Caught) -> None:
+    from rich.console import Console
+
+    out = Console(soft_wrap=True)
+    for name, share in {"planted errors": seen.overall, **seen.by_field}.items():
+        if found := share.estimate:
+            ends = f"{found.low:.0%} to {found.high:.0%}"
+            out.print(f"{name}: {share.count} of {share.n} corrected, {found.mean:.0%} ({ends})", markup=False)
+    if seen.left:
+        tasks = ", ".join(map(str, seen.left))
+        out.print(
+            f"left as planted in Label Studio, though neither trained on nor counted so: tasks {tasks}; "
+            "put them right there before you export the labels",
+            markup=False,
+        )

@@ -33,11 +33,8 @@ def _context(figures: Figures) -> Slide:
     savings, hours = figures.savings, figures.savings.hours
     worked = f"{_n(hours.worked, 1)} h d'annotation mesurées, durées nettoyées" if hours else f"Durée : {UNKNOWN}"
     names = ", ".join(_field(name).lower() for name in savings.acceptance or CHEQUE.names)
-    chart = Chart(
-        "Chèques annotés",
-        ["Leçons", "Examen"],
-        [("Chèques", [figures.labels - figures.exam, figures.exam])],
-    )
+    parts = [("Chèques", [figures.labels - figures.exam, figures.exam])]
+    chart = Chart("Chèques annotés", ["Leçons", "Examen"], parts) if figures.labels else None
     lines = [
         f"{_n(figures.labels)} chèques annotés sur {_n(figures.goal)} prévus",
         f"{len(savings.acceptance or CHEQUE.names)} champs par chèque : {names}",
@@ -67,7 +64,7 @@ def _method(figures: Figures, report: dict[str, Any]) -> Slide:
         f"Rang {recipe.get('rank', '–')}, {recipe.get('epochs', '–')} passages au plus, arrêt anticipé"
         if recipe
         else f"Réglages : {UNKNOWN}",
-        f"Moteur : {engine or UNKNOWN}" + (f" ; mémoire de pointe {_n(peak / 2**30, 1)} Gio" if peak else ""),
+        f"Moteur : {engine or UNKNOWN}" + (f" ; mémoire de pointe {_n(peak / 2**30, 1)}\u00a0Gio" if peak else ""),
         f"Durée d'un entraînement : {_n(champion.seconds / 60, 1)} minutes" if champion else f"Durée : {UNKNOWN}",
         f"{len(versions)} versions entraînées, {sum(v.decision != 'rejected' for v in versions)} retenues",
     ]
@@ -99,10 +96,13 @@ def _results(figures: Figures, report: dict[str, Any]) -> Slide:
     effect = savings.effect if savings.verdict.enough else None
     valid = now.get("valid_json")
     lines = [
-        f"Exactitude moyenne : {_share(base.get('mean'))} puis {_share(now.get('mean'))}",
+        f"Exactitude moyenne : {_share(base.get('mean'))} puis {_share(now.get('mean'))}"
+        if base
+        else f"Exactitude moyenne : {UNKNOWN}",
         f"Gain moyen : {_gain(gains.get('mean'))}",
         f"Gain médian : {_gain(gains.get('median'))}",
-        f"Chèques que la base ne lisait pas du tout : {hard.get('moved', 0)} débloqués sur {hard.get('base', 0)}",
+        "Chèques que la base ne lisait pas du tout : "
+        + (f"{hard.get('moved', 0)} débloqués sur {hard.get('base', 0)}" if hard else UNKNOWN),
         f"Réponses au format JSON valide : {_share(valid, 1)}",
         f"Temps gagné : {_estimate(effect.seconds, 's')} par chèque"
         if effect
@@ -192,6 +192,10 @@ def _conclusion(figures: Figures, report: dict[str, Any]) -> Slide:
 
 
 def _worth(figures: Figures, left: int) -> str:
+    expected = figures.history.learning.expected
+    if expected:
+        gain = _estimate(expected.gain, "points", 100.0)
+        return f"Annotations restantes : {_n(left)} ; {_n(expected.more)} de plus apporteraient {gain}"
     judged = [version for version in figures.history.versions if version.mean is not None]
     if len(judged) < 2:
         return f"Annotations restantes : {_n(left)} ; leur gain n'est pas encore estimable"

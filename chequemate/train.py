@@ -29,6 +29,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(min=0.0, help="Step size.")] = None,
     drawn: Annotated[float | None, typer.Option(min=0.0, max=0.9, help="Share of drawn cheques mixed in.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the order, the augmentation and the drawn cheques.")] = None,
+    log: Annotated[Path | None, typer.Option(help="TensorBoard log of the training, below this folder.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there, for machines.")] = None,
 ) -> None:
     """Train on a folder with images and truth.jsonl: the version is judged, and serves if the gate lets it."""
@@ -46,10 +47,11 @@ def train(
         "drawn": drawn,
         "seed": seed,
     }
-    recipe = replace(recipe_here(settings()), **{name: value for name, value in chosen.items() if value is not None})
-    lessons, judged = split(folder, exam, project, settings())
-    console.print(f"{len(lessons)} lessons, {len(judged)} exam cheques, base {settings().model}", highlight=False)
-    versions = Versions(settings().home, project)
+    own = settings().model_copy(update={"training_log": log or settings().training_log})
+    recipe = replace(recipe_here(own), **{name: value for name, value in chosen.items() if value is not None})
+    lessons, judged = split(folder, exam, project, own)
+    console.print(f"{len(lessons)} lessons, {len(judged)} exam cheques, base {own.model}", highlight=False)
+    versions = Versions(own.home, project)
     known = {version.name for version in versions.list()}
     with bars() as progress:
         stages: dict[str, object] = {}
@@ -71,9 +73,9 @@ def train(
             [one.open for one in judged],
             CHEQUE,
             versions,
-            lambda: open_reader(settings()),
+            lambda: open_reader(own),
             recipe,
-            settings(),
+            own,
             show,
         )
     if json_file:

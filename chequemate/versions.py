@@ -124,9 +124,10 @@ def import_version(
     project: Project = "",
 ) -> None:
     """Take an adapter from elsewhere as the next version; it serves when you promote it."""
+    from cheques.settings import settings
     from trainer.exchange import import_adapter
 
-    version = import_adapter(_of(project or context.obj), folder)
+    version = import_adapter(_of(project or context.obj), folder, settings().model)
     console.print(f"{version.name}: promote it with `chequemate versions promote {version.name}`")
 
 

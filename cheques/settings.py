@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -66,11 +66,34 @@ class Settings(BaseSettings):
         (), description="Label Studio projects to serve, beside those joined by `chequemate connect`"
     )
     retrain_every: int = Field(20, ge=1, description="new or changed lessons that start a retraining")
+    strategy: Literal["active", "uncertainty", "diverse", "random"] = Field(
+        "active",
+        description="which lesson comes next: the most instructive, or (to compare) by one signal or by chance",
+    )
+    worth: dict[str, float] = Field(
+        {},
+        description='what a field is worth to that order, as JSON ({"date": 2}); else an amount 2, any other field 1',
+    )
+    doubt: float = Field(
+        0.8, ge=0, le=1, description="fields with a confidence below this are named to the annotator in the task"
+    )
     reconcile_seconds: float = Field(
         60.0, gt=0, description="how often the worker asks Label Studio what webhooks may have missed"
     )
     job_timeout: int = Field(24 * 3600, ge=60, description="seconds that a training may take")
+    training_log: Path | None = Field(
+        None, description="folder for TensorBoard logs of the trainings; needs the package tensorboard"
+    )
     blind: bool = Field(True, description="show half of the exam without pre-labels, to measure the time saved")
+    second_share: float = Field(
+        0.0, ge=0, le=1, description="share of the exam that a second annotator labels too, to measure quality"
+    )
+    planted: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of the lessons whose pre-label shows one planted error, to measure attention",
+    )
 
     @field_validator("image_hosts", "projects", mode="before")
     @classmethod

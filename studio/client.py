@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from cheques.settings import Settings
-from studio.config import Config
+from studio.config import HINT, Config
 from studio.connection import Connection, StudioError
 from studio.formats import Label, label
 from studio.records import Project, Stored, Task, moment, project_of, task_of, where
@@ -172,6 +172,11 @@ class Studio:
     def patch_score(self, prediction: int, score: float) -> None:
         """Move a stored prediction in the order of labelling without reading again."""
         self._call(lambda: self._sdk.predictions.update(prediction, score=score))
+
+    def set_hint(self, task: int, hint: str) -> None:
+        """Tell the task's annotator where to look; the rest of its data stays."""
+        data = dict(self._get(f"/api/tasks/{task}", resolve_uri="false").json()["data"])
+        self._call(lambda: self._sdk.tasks.update(str(task), data=data | {HINT: hint}))
 
     def delete_prediction(self, prediction: int) -> None:
         self._call(lambda: self._sdk.predictions.delete(prediction))

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from cheques.fields import CHEQUE, UNREADABLE, Field, Form, Kind
 from cheques.values import one_line
 
+HINT = "verifier"  # the key of task data that names the doubtful fields
 DEFAULT_CONFIG = Path(__file__).with_name("labeling_config.xml")
 
 NAMED: dict[str, Kind] = {f.name: f.kind for f in CHEQUE} | {"montant": "amount", "amount": "amount", "total": "amount"}
@@ -27,6 +28,7 @@ class Config:
     image_key: the key of task data that holds the image's URL. image_tag: the Image's name, to which regions point.
     ignored: controls that are neither filled nor learned (boxes, ratings, several choices at once, …).
     no_unknown: choice fields that offer no "?", so that an unreadable one cannot be written down.
+    hints: it has a place for what the annotator should look at, <Header value="$verifier"/>.
     """
 
     form: Form
@@ -34,6 +36,7 @@ class Config:
     image_tag: str
     ignored: tuple[str, ...] = ()
     no_unknown: frozenset[str] = frozenset()
+    hints: bool = False
 
 
 @cache
@@ -70,7 +73,8 @@ def read_config(xml: str) -> Config:
         form = Form(tuple(fields))
     except ValueError as error:
         raise BadConfig(f"labeling configuration: {error}") from None
-    return Config(form, images[image].value_name, image, tuple(ignored), frozenset(no_unknown & set(form.names)))
+    hints = any(tag.attrib.get("value") == f"${HINT}" for tag in tree.iter())
+    return Config(form, images[image].value_name, image, tuple(ignored), frozenset(no_unknown & set(form.names)), hints)
 
 
 def _is_one_image(tag: Any) -> bool:
@@ -114,7 +118,7 @@ def _titles(tree: Any) -> dict[str, str]:
     """Each control's title: the Header that stands before it, as the annotator sees it."""
     titles, header = {}, ""
     for tag in tree.iter():
-        if tag.tag == "Header":
+        if tag.tag == "Header" and not tag.attrib.get("value", "").startswith("$"):
             header = tag.attrib.get("value", "")
         elif tag.attrib.get("toName"):
             titles[tag.attrib.get("name", "")], header = header, ""

@@ -18,7 +18,11 @@ class BadExport(StudioError):
 
 
 def read_export(path: Path) -> list[Label]:
-    """Every annotation of an export (`…/export?exportType=JSON`). Raises BadExport."""
+    """Every annotation of an export (`…/export?exportType=JSON`). Raises BadExport.
+
+    What an annotator started from is the snapshot inside the annotation, or the prediction itself where the export
+    carries predictions whole (a snapshot made with them); else the label is marked as `lost`.
+    """
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -62,10 +66,10 @@ def _config(tasks: list[dict[str, Any]]) -> Config:
 
 def _regions(tasks: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
     for task in tasks:
-        for annotation in task.get("annotations") or ():
-            if isinstance(annotation, dict):
-                snapshot = annotation.get("prediction")
-                predicted = snapshot.get("result") if isinstance(snapshot, dict) else None
-                for region in [*(annotation.get("result") or ()), *(predicted or ())]:
-                    if isinstance(region, dict) and isinstance(region.get("value"), dict):
-                        yield region
+        annotations = [one for one in task.get("annotations") or () if isinstance(one, dict)]
+        snapshots = [one.get("prediction") for one in annotations]
+        # Most exports hold the ids of predictions alone.
+        for source in [*annotations, *snapshots, *(task.get("predictions") or ())]:
+            for region in (source.get("result") or ()) if isinstance(source, dict) else ():
+                if isinstance(region, dict) and isinstance(region.get("value"), dict):
+                    yield region

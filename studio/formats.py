@@ -12,7 +12,18 @@ from cheques.reading.reader import Reading
 from cheques.values import BadValue, canonical, canonical_or_text, one_line
 from studio.config import BadConfig, Config, read_config
 
-__all__ = ["BadConfig", "Config", "Label", "disagreements", "label", "prediction", "read_config", "truth", "values_of"]
+__all__ = [
+    "BadConfig",
+    "Config",
+    "Label",
+    "disagreements",
+    "hint",
+    "label",
+    "prediction",
+    "read_config",
+    "truth",
+    "values_of",
+]
 
 Change = Literal["accepted", "corrected", "filled"]
 
@@ -25,7 +36,8 @@ class Label:
     seconds: the lead time; None where the client sent none. shown: the values of the prediction it started from;
     None: nothing was shown. version: that prediction's version. changed: by field, only where something was given
     or shown. ambiguous: some field has two values, so that the label tells nothing for sure. offered: it started from
-    a stored prediction, be its result empty. imported: made through the API, so that no page timed it.
+    a stored prediction, be its result empty. lost: from one that is not known any more. imported: made through the
+    API, so that no page timed it.
     """
 
     task: int
@@ -44,6 +56,7 @@ class Label:
     ambiguous: bool = False
     created_at: str = ""
     offered: bool = False
+    lost: bool = False
     imported: bool = False
 
     @property
@@ -143,6 +156,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
         ambiguous=ambiguous,
         created_at=str(annotation.get("created_at") or ""),
         offered=parent is not None,
+        lost=parent is None and annotation.get("parent_prediction") is not None,
         imported=_imported(annotation),
     )
 
@@ -168,13 +182,19 @@ def _seconds(lead_time: Any) -> float | None:
 
 
 def _parent(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The prediction that the annotator started from, if it is still known; the snapshot in an export is as good."""
+    """The prediction that the annotator started from, if it is still known; its snapshot in an export is as good.
+
+    The server takes the snapshot when the annotation is submitted, of the version in service then: who had opened the
+    cheque before the version changed started from another prediction.
+    """
     wanted = annotation.get("parent_prediction")
     for stored in task.get("predictions") or ():
         if isinstance(stored, Mapping) and wanted is not None and stored.get("id") == wanted:
             return stored
     snapshot = annotation.get("prediction")
-    return snapshot if isinstance(snapshot, Mapping) and "result" in snapshot else None
+    if not isinstance(snapshot, Mapping) or "result" not in snapshot:
+        return None
+    return snapshot if wanted is None or snapshot.get("id", wanted) == wanted else None
 
 
 def _shown(parent: Mapping[str, Any] | None, config: Config) -> dict[str, str] | None:
@@ -199,6 +219,15 @@ def _changed(
         elif values[name]:
             changed[name] = by_origin.get(origins.get(name, ""), "filled") if shown is None else "filled"
     return changed
+
+
+def hint(form: Form, confidence: Sequence[float] | None, doubt: float) -> str:
+    """Where the annotator should look: the fields less sure than `doubt` (confidences in the form's order).
+
+    Nothing where all are sure: to call a reading safe would only invite people to wave it through.
+    """
+    doubtful = [f.title or f.name for f, sure in zip(form, confidence or (), strict=False) if sure < doubt]
+    return f"À vérifier : {', '.join(doubtful)}" if doubtful else ""
 
 
 def truth(labels: Sequence[Label]) -> Label | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from studio.config import Config
+from studio.config import HINT, Config
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Task:
-    """A task: `image` is its URL as imported, `stored` is filled where predictions were asked for."""
+    """A task: `image` is its URL as imported, `stored` is filled where predictions were asked for.
+
+    hint: what the annotator is told to look at.
+    """
 
     id: int
     image: str
     labelled: bool
     stored: tuple[Stored, ...] = ()
+    hint: str = ""
 
 
 def where(name: str, operator: str, value: Any, kind: str = "Number") -> dict[str, Any]:
@@ -74,11 +78,13 @@ def project_of(sent: Mapping[str, Any]) -> Project:
 
 def task_of(sent: Mapping[str, Any], config: Config) -> Task:
     """A task as the API sends it."""
-    image = (sent.get("data") or {}).get(config.image_key)
+    data = sent.get("data") or {}
+    image = data.get(config.image_key)
     stored = tuple(
         Stored(int(p["id"]), str(p.get("model_version") or ""), p.get("score"), not p.get("result"))
         for p in sent.get("predictions") or ()
         if isinstance(p, Mapping)
     )
     labelled = bool(sent.get("total_annotations") or sent.get("is_labeled"))
-    return Task(int(sent["id"]), image if isinstance(image, str) else "", labelled, stored)
+    hint = str(data.get(HINT) or "")
+    return Task(int(sent["id"]), image if isinstance(image, str) else "", labelled, stored, hint)

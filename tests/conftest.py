@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import redis
 
 from chequemate.services import EMAIL
 from chequemate.stack import PORTS, Stack
@@ -53,6 +54,14 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server
     server.kill()
+
+
+@pytest.fixture
+def connection(redis_server: RedisServer) -> redis.Redis:
+    """A client of it; nothing of earlier tests is left there."""
+    client = redis_server.client()
+    client.flushall()
+    return client
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,9 @@ from worker.queue import PRELABEL, QUEUES, RECONCILE, RETRAIN, labels_key, note_
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    yield server
-    server.kill()
-
-
 @pytest.fixture
-def connection(server: RedisServer) -> redis.Redis:
-    client = server.client()
-    client.flushall()
-    return client
-
-
-@pytest.fixture
-def client(tmp_path: Path, server: RedisServer, connection: redis.Redis) -> FlaskClient:
-    return client_of(tmp_path, FakeReader, redis_url=server.url, retrain_every=3)
+def client(tmp_path: Path, redis_server: RedisServer, connection: redis.Redis) -> FlaskClient:
+    return client_of(tmp_path, FakeReader, redis_url=redis_server.url, retrain_every=3)
 
 
 def send(client: FlaskClient, action: str, **about: Any) -> str:

@@ -8,19 +8,25 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backend.dashboard.exam import graded, said
+from backend.dashboard.exam import NOTHING, graded, said, with_later
 from backend.dashboard.figures import Desk, Figures
-from cheques.fields import CHEQUE
+from backend.stored import Key, Stored, read_as, readings_of
+from backend.work import Work
+from cheques.fields import CHEQUE, Field, Form
+from cheques.reading.reader import Reading
 from cheques.settings import Settings
 from studio.client import StudioError
-from studio.config import DEFAULT_CONFIG, Config
+from studio.config import DEFAULT_CONFIG, Config, read_config
 from studio.formats import Label
+from studio.projects import folder
 from studio.records import Project
+from tests.backend_parts import noise
 from tests.conftest import LabelStudio
 from tests.trainer_parts import FakeReader, cheques
 from trainer.contest import Contest
@@ -29,7 +35,7 @@ from trainer.evaluate import evaluate
 from trainer.gate import Decision, Safety
 from trainer.recipe import Trained
 from trainer.report import as_json
-from trainer.versions import Version
+from trainer.versions import Version, Versions
 
 CONFIG = DEFAULT_CONFIG.read_text(encoding="utf-8")
 
@@ -225,6 +231,58 @@ def test_the_trainers_report_is_what_certified_reading_is_computed_from(tmp_path
     assert found.field("date")[0].tolist() == [0.9] * 12
     assert found.cheque()[0].tolist() == [float("-inf")] * 12, "a cheque with a ? is never accepted"
     assert "1.00" not in json.dumps(told["cheques"])
+
+
+def test_exam_cheques_labelled_since_are_counted_too(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    cheque = {"id": "4", "right": {"date": True, "lieu": False}, "confidence": {"date": 0.9, "lieu": 0.4}}
+    (tmp_path / "report" / "report.json").write_text(json.dumps({"cheques": [cheque]}))
+    form = Form((Field("date", "date"), Field("lieu", "text")))
+    key = partial(Key.of, "1", url="/a.png", version=read_as("small", "v1"), form=form.digest)
+    kept = Stored(tmp_path)
+    sure = {"date": 0.8, "lieu": 0.7}
+    read = {
+        4: Reading({"date": "2024-05-03", "lieu": "Lyon"}, sure),
+        5: Reading({"date": "2024-05-03", "lieu": "Nice"}, sure),
+        6: Reading({"date": "?", "lieu": "Lyon"}, sure),
+        7: Reading({"date": "2024-05-03", "lieu": "Lyon"}, sure),
+    }
+    kept.put({key(task=str(task)): reading for task, reading in read.items()})
+    kept.put({Key.of("1", "8", "/a.png", read_as("small", "v2"), form.digest): read[5]})
+    given = Work(4, 1, 1, 9.0, 1.0, "blind", True, values={"date": "2024-05-03", "lieu": "Lyon"})
+    work = [replace(given, task=task, annotation=task) for task in (4, 5, 6, 8)]
+    work += [replace(given, task=5, annotation=50, at=2.0, ambiguous=True, values={"lieu": "Nice"})]
+    work += [replace(given, task=5, annotation=51, at=3.0, skipped=True), replace(given, task=7, exam=False)]
+    reads = partial(readings_of, tmp_path, 1, read_as("small", "v1"), form.digest)
+    found = with_later(graded(Version("v1", "1", tmp_path)), work, form, reads)
+    assert found.later == 2, "not the one judged before, no lesson, and nothing that another version read"
+    assert found.confidence.tolist() == [[0.9, 0.4], [0.8, 0.7], [float("-inf"), 0.7]]
+    assert found.right.tolist() == [[True, False], [True, False], [False, True]]
+    other = Form((Field("date", "date"),))
+    assert with_later(graded(Version("v1", "1", tmp_path)), work, other, reads).later == 0, "another form by now"
+    assert with_later(NOTHING, work, form, reads).later == 3, "a version that was made without an exam"
+    assert readings_of(tmp_path / "none", 1, "v1", form.digest, [4]) == {}
+
+
+def test_the_desk_counts_them(tmp_path: Path, studio: FakeStudio) -> None:
+    """A champion whose report knows no cheque, and an exam cheque that it read before it was labelled."""
+    config = read_config(CONFIG)
+    draw = Draw.open(folder(tmp_path, 1), salt="fixed")
+    task = next(n for n in range(1, 300) if draw.place(n, noise(n)).arm == "prelabel")
+    trained = tmp_path / "trained"
+    (trained / "adapter").mkdir(parents=True)
+    (trained / "adapter" / "adapter_model.safetensors").write_bytes(b"x")
+    settings = Settings(home=tmp_path, projects=(1,))
+    versions = Versions(tmp_path, 1)
+    made = versions.add(trained, Version("", "1", trained))
+    versions.promote(made.name, who="test", why="test", force=True)
+    shown = dict.fromkeys(config.form.names, "")
+    key = Key.of("1", str(task), "/a.png", read_as(settings.model, made.name), config.form.digest)
+    Stored(tmp_path).put({key: Reading(shown, dict.fromkeys(shown, 0.9))})
+    studio.put(label(task, values=shown | {"lieu": "Lyon"}, shown=shown, version=made.name, updated_at=now()))
+    found = look(desk_of(tmp_path, studio)).graded
+    assert found.later == 1
+    assert found.field("lieu")[1].tolist() == [False] and found.field("date")[1].tolist() == [True]
 
 
 def region(name: str, text: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from backend.dashboard import actions
 from backend.dashboard.figures import NO_FIGURES
+from backend.quality import caught
 from backend.work import Work
 from tests.dashboard_parts import AT, figures, graded, site
 from trainer.versions import VersionError
@@ -73,6 +74,19 @@ def test_it_is_small_and_quick_and_asks_nobody_else(page: FlaskClient) -> None:
     outside = [url for url in re.findall(r'(?:src|href|action)="([a-z]+:[^"]+)"', html) if not url.startswith("data:")]
     assert all(url.startswith("http://127.0.0.1:8080/projects/1/data") for url in outside), "links into Label Studio"
     assert "default-src 'self'" in page.get("/").headers["Content-Security-Policy"]
+
+
+def test_planted_errors_are_shown_in_both_languages_and_only_where_there_are_some(tmp_path: Path) -> None:
+    work = [Work(n, n, 1, 30.0, 60.0 * n, planted="date" if n % 2 else "lieu", caught=n < 15) for n in range(20)]
+    client = site(tmp_path, replace(figures(), caught=caught(work))).test_client()
+    text = text_of(client.get("/?lang=en").text)
+    # Clopper and Pearson's interval of 15 in 20.
+    assert "Of 20 planted errors, 75 % (51 to 91) were corrected." in text
+    assert "to be put right there: tasks 15, 16, 17, 18, 19." in text
+    assert "Sur 20 erreurs témoins, 75 % (de 51 à 91) ont été corrigées." in text_of(client.get("/?lang=fr").text)
+    table = client.get("/dashboard/planted.csv?lang=en").get_data(as_text=True)
+    assert "All;20;15;" in table and "Place;10;8;" in table
+    assert "planted" not in text_of(site(tmp_path / "none").test_client().get("/?lang=en").text).lower()
 
 
 def test_what_was_read_is_escaped(page: FlaskClient) -> None:

@@ -65,8 +65,11 @@ def test_the_slides_carry_the_projects_own_numbers(reported: Figures) -> None:
 
 
 def test_what_is_not_known_is_not_made_up() -> None:
-    text = said(slides(replace(NO_FIGURES, project=1)))
+    deck = slides(replace(NO_FIGURES, project=1))
+    text = said(deck)
     assert text.count(UNKNOWN) >= 8
+    assert "0 débloqués" not in text and "puis" not in text
+    assert not any(slide.chart for slide in deck), "no chart of nothing"
     assert "il en faut environ 60" in text
 
 

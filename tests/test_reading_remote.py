@@ -244,6 +244,15 @@ def test_a_missing_or_cut_adapter_is_one_line(settings: Settings, tmp_path: Path
         reader.read([Image.new("RGB", (9, 9))], CHEQUE, cut)
 
 
+def test_an_adapter_of_another_base_is_not_loaded(settings: Settings, server: FakeVllm, tmp_path: Path) -> None:
+    reader = RemoteReader(settings.model_copy(update={"model": "Qwen/Qwen2.5-VL-7B-Instruct"}))
+    other = adapter(tmp_path, "v1")
+    (other.path / "adapter_config.json").write_text('{"base_model_name_or_path": "Qwen/Qwen3-VL-8B-Instruct"}')
+    with pytest.raises(ReaderError, match=r"7/v1 was trained on another base \(Qwen/Qwen3-VL-8B-Instruct\)"):
+        reader.read([Image.new("RGB", (9, 9))], CHEQUE, other)
+    assert not server.loaded
+
+
 def test_no_server_and_a_server_with_other_models_are_one_line(settings: Settings, server: FakeVllm) -> None:
     away = settings.model_copy(update={"reader_url": "http://127.0.0.1:9"})
     with pytest.raises(ReaderError, match="CHEQUEMATE_READER_URL"):

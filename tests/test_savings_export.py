@@ -9,9 +9,14 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from backend.savings import savings as figures_of
 from backend.work import work_of
 from chequemate.savings import savings
+from studio.config import DEFAULT_CONFIG, read_config
 from studio.export import BadExport, read_export
+from studio.formats import Label, label
+from studio.planted import RECORD, Planted
+from tests.conftest import LabelStudio
 
 app = Typer()
 app.command()(savings)
@@ -129,3 +134,114 @@ def test_what_is_no_export_is_refused_in_one_line(tmp_path: Path, content: str) 
     with pytest.raises(BadExport) as caught:
         read_export(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+FORM = """<View><Image name="image" value="$image"/><TextArea name="montant_numerique" toName="image"/>
+<TextArea name="date" toName="image"/><TextArea name="lieu" toName="image"/></View>"""
+
+
+def two_versions() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A project whose version changed while people had cheques open: as the API sends it, and as it is exported.
+
+    Every seventh annotation was begun with v1 and submitted when v2 was in service: its snapshot is v2's prediction.
+    """
+    sent, exported = [], []
+    for one in trial():
+        (annotation,), number = one["annotations"], one["id"]
+        first = {**annotation["prediction"], "id": number}
+        other = [region(name, text, "") for name, text in FIELDS.items()]
+        second = {**first, "id": 10_000 + number, "model_version": "v2", "result": other}
+        late = number % 7 == 0
+        whole = {**annotation, "parent_prediction": number, "prediction": second if late else first}
+        api = {name: value for name, value in whole.items() if name != "prediction"}
+        sent.append({**one, "annotations": [api], "predictions": [first, second]})
+        exported.append({**one, "annotations": [whole], "predictions": [number, 10_000 + number]})
+    return sent, exported
+
+
+def page(tasks: list[dict[str, Any]]) -> list[Label]:
+    config = read_config(FORM)
+    return [label(annotation, task, config) for task in tasks for annotation in task["annotations"]]
+
+
+def test_an_export_that_carries_predictions_agrees_with_the_page(tmp_path: Path) -> None:
+    sent, exported = two_versions()
+    whole = [task | {"predictions": api["predictions"]} for task, api in zip(exported, sent, strict=True)]
+    found = figures_of(work_of(read_export(export(tmp_path / "export.json", whole))))
+    assert found == figures_of(work_of(page(sent)))
+    assert found.dropped == {}
+    assert 0.7 < found.acceptance["lieu"] < 0.9, "v2 reads every place right, and nobody saw that"
+
+
+def test_an_export_of_ids_says_what_it_leaves_out_and_agrees_on_the_rest(tmp_path: Path) -> None:
+    sent, exported = two_versions()
+    found = figures_of(work_of(read_export(export(tmp_path / "export.json", exported))))
+    assert found.dropped == {"lost": 29}
+    known = figures_of(work_of(page([task for task in sent if task["id"] % 7])))
+    assert found.acceptance == known.acceptance and found.by_version == known.by_version
+    assert (found.blind, found.prelabel) == (known.blind, known.prelabel)
+
+
+def test_planted_errors_of_the_project_are_counted_and_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cheques.settings import settings
+
+    monkeypatch.setenv("CHEQUEMATE_HOME", str(tmp_path))
+    settings.cache_clear()
+    folder = tmp_path / "projects" / "7"
+    folder.mkdir(parents=True)
+    tasks = trial()
+    # Whoever was shown Dijon corrected it in `trial`; here it was planted there, and task 8's was left as it was.
+    shown = [one for one in tasks if one["id"] % 5 == 0 and one["annotations"][0]["prediction"]["result"]]
+    left = task(1001, "prelabel", 50.0, wrong=True, result=[region("lieu", "Dijon", "prediction")])
+    errors = [Planted(str(one["id"]), "v1", "lieu", "Lyon", "Dijon") for one in (*shown, left)]
+    (folder / RECORD).write_text("".join(error.line + "\n" for error in errors), encoding="utf-8")
+    out = tmp_path / "savings.json"
+    path = export(tmp_path / "export.json", [*tasks, left])
+    done = CliRunner().invoke(app, ["--project", "7", "--export", str(path), "--json", str(out)])
+    settings.cache_clear()
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text(encoding="utf-8"))
+    planted = found["planted"]
+    assert (planted["planted"], planted["caught"], planted["left"]) == (len(shown) + 1, len(shown), [1001])
+    assert planted["fields"] == {
+        "lieu": {name: planted[name] for name in ("planted", "caught", "share", "low", "high")}
+    }
+    assert planted["low"] < planted["share"] < planted["high"] <= 1
+    assert found["acceptance"]["lieu"] == 1.0, "the reader had read it right each time"
+    assert f"planted errors: {len(shown)} of {len(shown) + 1} corrected" in done.output
+    assert "tasks 1001" in done.output
+
+
+@pytest.mark.integration
+def test_page_and_export_of_a_real_label_studio_agree_after_a_change_of_version(
+    tmp_path: Path, label_studio: LabelStudio
+) -> None:
+    studio = label_studio.client
+    project = studio.create_project("versions", DEFAULT_CONFIG.read_text(encoding="utf-8")).id
+    config = read_config(studio.project(project).label_config)
+    tasks = studio.import_tasks(project, [{"image": f"/data/local-files/?d=c{number}.png"} for number in range(4)])
+    for version, place in (("v1", "Dijon"), ("v2", "Lyon")):
+        result = [region("lieu", place, "")]
+        about = {"model_version": version, "score": 0.5, "result": result}
+        studio.import_predictions(project, [{"task": number, **about} for number in tasks])
+        if version == "v1":
+            studio.serve(project, version)
+            stored = {task.id: task.stored[0].id for task in studio.tasks(project, config, stored=True)}
+            answer = [region("lieu", "Lyon", "prediction-changed")]
+            studio.annotate(tasks[0], answer, lead_time=20.0, parent_prediction=stored[tasks[0]])
+    studio.serve(project, "v2")
+    late = tasks[1]  # opened while v1 was in service, submitted afterwards
+    studio.annotate(late, answer, lead_time=20.0, parent_prediction=stored[late])
+    expected = work_of(studio.labels(project, config))
+    assert [one.changed["lieu"] for one in expected] == ["corrected", "corrected"]
+
+    plain = tmp_path / "plain.json"
+    plain.write_bytes(studio._get(f"/api/projects/{project}/export", exportType="JSON").content)
+    assert [(one.task, one.left_out) for one in work_of(read_export(plain))] == [(tasks[0], ""), (late, "lost")]
+    made = studio._sdk.projects.exports.create(project, serialization_options={"predictions": {"only_id": False}})
+    whole = tmp_path / "whole.json"
+    whole.write_bytes(b"".join(studio._sdk.projects.exports.download(project, made.id, export_type="JSON")))
+    assert figures_of(work_of(read_export(whole))).acceptance["lieu"] == figures_of(expected).acceptance["lieu"] == 0.0
+    assert figures_of(work_of(read_export(whole))).dropped == figures_of(expected).dropped

@@ -11,6 +11,7 @@ from cheques.settings import MODELS
 from tests.trainer_parts import FakeReader, cheques
 from trainer.compare import Entry, enough, gains_on_first
 from trainer.evaluate import evaluate
+from trainer.metrics import Interval
 from trainer.presets import check_fits, recipe_for
 from trainer.recipe import LoraRecipe, TrainingError
 
@@ -30,8 +31,8 @@ def entry(name: str, wrong_every: int, seconds: float) -> Entry:
 
 def test_the_quickest_that_is_not_worse_beyond_chance_is_enough() -> None:
     large, small, tiny = entry("32B", 60, 4.0), entry("7B", 30, 1.0), entry("small", 2, 0.1)
-    assert enough([large, small, tiny]).name == "7B"
-    assert enough([large]).name == "32B"
+    assert enough([large, small, tiny]) == small
+    assert enough([large]) == large
 
 
 def test_a_thousand_cheques_cost_their_hours() -> None:
@@ -40,8 +41,19 @@ def test_a_thousand_cheques_cost_their_hours() -> None:
 
 
 def test_gains_are_told_against_the_first() -> None:
-    lines = gains_on_first([entry("a", 1, 1), entry("b", 1, 1), entry("c", 99, 1)])
-    assert lines == ["–", "–", "+14.3 (+14.3 to +14.3)"]
+    first, same, better = gains_on_first([entry("a", 1, 1), entry("b", 1, 1), entry("c", 99, 1)])
+    assert first is None
+    assert same == Interval(0, 0, 0)
+    assert better and (better.value, better.low, better.high) == pytest.approx((1 / 7, 1 / 7, 1 / 7))
+
+
+def test_exact_match_has_its_interval_and_a_handful_of_cheques_decides_nothing() -> None:
+    whole = entry("7B", 3, 1.0)
+    interval = whole.exact_match
+    assert interval and interval.value == pytest.approx(1 - 1 / 21)
+    assert 0.9 < interval.low < interval.value < interval.high < 1
+    few = replace(whole, scores=evaluate(FakeReader(EXAM), CHEQUE, None, EXAM[:9]))
+    assert few.exact_match is None and enough([few, few]) is None and gains_on_first([few, few]) == [None, None]
 
 
 def test_the_small_model_has_a_recipe_of_its_own() -> None:

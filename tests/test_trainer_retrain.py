@@ -33,12 +33,15 @@ def fake_training(
     *,
     progress: training.Progress,
     device: str,
+    log: Path | None = None,
 ) -> Trained:
     """Writes an adapter that nobody has to read; at the end of training it read everything right."""
     (out / "adapter").mkdir(parents=True, exist_ok=True)
     (out / "adapter" / WEIGHTS).write_bytes(b"weights")
     (out / "adapter" / "adapter_config.json").write_text("{}")
     TRAININGS.append(len(examples))
+    if log:
+        log.mkdir(parents=True)
     progress(1, 1, 0.5, 0.0)
     compared = tuple(one.id for one in examples[:8])
     read = tuple(one.values for one in examples[:8])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from safetensors import safe_open
 
 from cheques.fields import CHEQUE
 from cheques.images import BadImage
+from cheques.reading.base import base_identity
 from cheques.reading.prompt import answer
-from cheques.settings import MODELS, Settings
-from tests.trainer_parts import cheques
+from cheques.settings import Settings
+from tests.trainer_parts import cheques, toy_model
 from trainer import training
 from trainer.dataset import Example
 from trainer.recipe import LoraRecipe, Trained, TrainingError
@@ -26,14 +27,7 @@ RECIPE = LoraRecipe(epochs=2, rank=2, batch=4, drawn=0, hard=0, seed=1)
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The shipped model, looking at images of a few patches: a step takes a tenth of a second."""
-    folder = tmp_path_factory.mktemp("models") / "toy"
-    shutil.copytree(MODELS / "small", folder)
-    path = folder / "processor_config.json"
-    config = json.loads(path.read_text())
-    config["image_processor"]["size"] = {"shortest_edge": 4096, "longest_edge": 8192}
-    path.write_text(json.dumps(config))
-    return str(folder)
+    return toy_model(tmp_path_factory.mktemp("models") / "toy")
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +72,7 @@ def test_an_adapter_on_both_towers_that_lowers_the_loss(model: str, tmp_path: Pa
         "adapter_model.safetensors",
     }
     config = (tmp_path / "adapter" / "adapter_config.json").read_text()
-    assert json.loads(config)["base_model_name_or_path"] == "toy" and model not in config
+    assert json.loads(config)["base_model_name_or_path"] == base_identity(model) and model not in config
     assert len(trained.compared) == len(trained.readings) == 2
 
 
@@ -110,6 +104,34 @@ def test_killed_half_way_it_goes_on_to_the_same_adapter(
     assert resumed.losses == whole.losses and resumed.stops == whole.stops and resumed.readings == whole.readings
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert one.keys() == other.keys() and all((one[key] == other[key]).all() for key in one)
+
+
+def test_its_curves_are_drawn_for_tensorboard_once_though_it_was_killed(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    recipe, out, log = replace(RECIPE, batch=8, apart=0.2), tmp_path / "out", tmp_path / "log"
+    with pytest.raises(Killed):
+        run(cheques(20), model, out, recipe, log=log, progress=lambda step, *_: kill_at(step, 3))
+    trained = run(cheques(20), model, out, recipe, log=log)
+    drawn = reading.EventAccumulator(str(log)).Reload()
+    assert trained.resumed_from == 2
+    for name, expected in {
+        "loss": dict(trained.losses),
+        "loss_apart": dict(zip((0, 2, 4), trained.stops, strict=True)),
+    }.items():
+        assert {point.step: point.value for point in drawn.Scalars(name)} == pytest.approx(expected, abs=1e-4)
+        assert len(drawn.Scalars(name)) == len(expected)
+    assert max(point.value for point in drawn.Scalars("rate")) == pytest.approx(RECIPE.learning_rate)
+
+
+def test_a_log_without_tensorboard_is_refused_in_one_line_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(TrainingError, match="a log needs TensorBoard: pip install tensorboard, or"):
+        run(cheques(1), "no model at all", tmp_path, log=tmp_path / "log")
 
 
 def test_a_torn_checkpoint_is_left_aside(model: str, tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ Unsloth brings its own versions of much, so it lives in an environment of its ow
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +14,7 @@ from typing import Any
 import pytest
 
 from cheques.fields import CHEQUE
-from cheques.settings import MODELS
-from tests.trainer_parts import cheques
+from tests.trainer_parts import cheques, toy_model
 from trainer.recipe import LoraRecipe
 
 pytestmark = [
@@ -47,13 +44,7 @@ def _card_that_is_none() -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("models") / "toy"
-    shutil.copytree(MODELS / "small", folder)
-    path = folder / "processor_config.json"
-    config = json.loads(path.read_text())
-    config["image_processor"]["size"] = {"shortest_edge": 4096, "longest_edge": 8192}
-    path.write_text(json.dumps(config))
-    return str(folder)
+    return toy_model(tmp_path_factory.mktemp("models") / "toy")
 
 
 def keys_and_shapes(folder: Path) -> dict[str, Any]:

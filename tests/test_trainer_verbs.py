@@ -89,6 +89,18 @@ def test_an_exam_folder_is_judged_on_and_never_trained_on(run: Run, tmp_path: Pa
     assert "c8.png is in" in told.stdout
 
 
+def test_a_training_is_logged_where_the_user_or_the_setting_says(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(LESSONS, tmp_path / "cheques")
+    run("train", folder, "--log", tmp_path / "here")
+    monkeypatch.setenv("CHEQUEMATE_TRAINING_LOG", str(tmp_path / "there"))
+    settings.cache_clear()
+    run("train", folder, "--rank", 4)
+    for name in ("here", "there"):
+        assert [path.parent.name for path in (tmp_path / name).glob("*/*")] == ["local"]
+
+
 def test_versions_lists_promotes_and_rolls_back(run: Run, home: Path) -> None:
     assert json.loads(run("versions", "--json").stdout) == {"champion": None, "versions": []}
     of = Versions(home, "7")

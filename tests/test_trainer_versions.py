@@ -170,7 +170,7 @@ def everything_for_ever(versions: Versions, elsewhere: Path, seed: int) -> None:
         elif action == "prune":
             versions.prune(2)
         elif action == "import":
-            import_adapter(versions, elsewhere)
+            import_adapter(versions, elsewhere, "small")
         else:
             add(versions, weights=dice.randbytes(100_000))
 

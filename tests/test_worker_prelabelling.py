@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cheques.settings import Settings
 from studio.client import Stored
+from studio.config import Config
 from tests.backend_parts import noise
 from tests.worker_parts import CONFIG, FakeBackend, FakeStudio, Killed, own_score
 from trainer.draw import Draw
@@ -30,9 +32,20 @@ def studio() -> FakeStudio:
     return studio
 
 
-def run(studio: FakeStudio, draw: Draw, backend: FakeBackend | None = None, version: str = "base") -> Prelabelled:
+PLAIN = replace(CONFIG, hints=False)
+
+
+def run(
+    studio: FakeStudio,
+    draw: Draw,
+    backend: FakeBackend | None = None,
+    version: str = "base",
+    config: Config = PLAIN,
+    **about: object,
+) -> Prelabelled:
     backend = backend or FakeBackend(version)
-    pile = Pile(studio, 7, CONFIG, draw, backend, version, lambda **_: None)  # type: ignore[arg-type]
+    settings = Settings(**about)  # type: ignore[arg-type]
+    pile = Pile(studio, 7, config, draw, backend, version, settings, lambda **_: None)  # type: ignore[arg-type]
     done = pile.prelabelled()
     studio.serve(7, version)
     return done
@@ -44,7 +57,7 @@ def roles(draw: Draw, tasks: list[int]) -> str:
 
 def test_every_task_gets_one_prediction_and_comes_at_its_turn(studio: FakeStudio, draw: Draw) -> None:
     done = run(studio, draw)
-    assert done == Prelabelled(read=60, moved=0, predicted=60, unreadable=0, waiting=0, last_task=60)
+    assert done == Prelabelled(read=60, moved=0, predicted=60, unreadable=0, illegible=(), waiting=0, last_task=60)
     served = studio.queue()
     exam = roles(draw, served).count("E")
     assert 5 <= exam <= 20
@@ -161,3 +174,49 @@ def test_after_forty_exam_labels_every_fifth_is_an_exam_cheque(tmp_path: Path) -
         studio.annotate(task)
     run(studio, draw)
     assert roles(draw, studio.queue()).startswith("....E....E....E")
+
+
+def test_the_doubtful_fields_are_named_but_never_on_a_blind_cheque(studio: FakeStudio, draw: Draw) -> None:
+    run(studio, draw, config=CONFIG, doubt=0.5)
+    hints = {task.id: task.hint for task in studio.tasks_.values()}
+    blind = {int(place.task) for place in draw.places() if place.arm == "blind"}
+    for task, hint in hints.items():
+        assert hint == ("À vérifier : Lieu" if own_score(task) < 0.5 and task not in blind else "")
+    studio.writes.clear()
+    run(studio, draw, config=CONFIG, doubt=0.5)
+    assert studio.writes == ["serve"]  # nothing is said twice
+
+
+def test_a_configuration_without_a_place_for_hints_gets_none(studio: FakeStudio, draw: Draw) -> None:
+    run(studio, draw)
+    assert "hint" not in studio.writes
+
+
+def test_what_is_labelled_covers_what_looks_like_it(studio: FakeStudio, draw: Draw) -> None:
+    """Two kinds of cheques, equally uncertain: after labels of the one kind the other comes first."""
+    backend = FakeBackend(embeddings={task: (float(task % 2), 1 - task % 2, task / 1000) for task in range(1, 81)})
+    run(studio, draw, replace(backend, flat=True), strategy="active")
+    lessons = [task for task in studio.queue() if roles(draw, [task]) == "."]
+    assert [task % 2 for task in lessons[:2]] in ([0, 1], [1, 0])
+    for task in [task for task in lessons if task % 2][:8]:
+        studio.annotate(task)
+    studio.add_tasks(range(61, 71))
+    run(studio, draw, replace(backend, flat=True), strategy="active")
+    lessons = [task for task in studio.queue() if roles(draw, [task]) == "."]
+    assert lessons[0] % 2 == 0
+
+
+def test_readings_without_any_signal_are_listed_and_come_last(studio: FakeStudio, draw: Draw) -> None:
+    studio.add_tasks([73])  # of which nothing is read with more than 1 % confidence
+    done = run(studio, draw)
+    lessons = [task for task in studio.queue() if roles(draw, [task]) == "."]
+    assert done.illegible == (73,) and lessons[-1] == 73
+
+
+def test_a_lost_cache_is_made_again(studio: FakeStudio, draw: Draw) -> None:
+    run(studio, draw)
+    before = studio.queue()
+    (draw.path.parent / "sights.jsonl").unlink()
+    backend = FakeBackend()
+    done = run(studio, draw, backend)
+    assert len(backend.asked) == 60 and (done.read, done.moved) == (0, 0) and studio.queue() == before

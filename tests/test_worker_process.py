@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from cheques.settings import MODELS
 from tests.redis_parts import RedisServer
 from worker.queue import PRELABEL, RECONCILE, RETRAIN, connect, enqueue, queues
 
@@ -29,6 +31,10 @@ def say(line):
 def waits(name):
     def work(project, **arguments):
         from worker.job import progress
+        if os.environ.get("LOADS") == name:
+            from trainer.lora import load
+            from trainer.recipe import LoraRecipe
+            load(os.environ["SMALL"], LoraRecipe(rank=1), "cpu")
         say(f"{name} {project} begins {os.getpid()}")
         until = time.time() + float(os.environ.get(f"SECONDS_{name.upper()}", 0))
         while time.time() < until:
@@ -220,6 +226,25 @@ def test_queues_can_be_served_apart(stage: Stage) -> None:
     stage.wait_for("retrain 7 begins")
     stage.work("reconcile", "prelabel")
     stage.wait_for("reconcile 7 ends")
+
+
+def test_no_password_is_on_a_command_line(stage: Stage) -> None:
+    stage.connection.config_set("requirepass", "hush-hush")
+    url = stage.server.url.replace("redis://", "redis://:hush-hush@")
+    worker = stage.work(CHEQUEMATE_REDIS_URL=url, SECONDS_RETRAIN="600")
+    enqueue(RETRAIN, 7, connection=connect(url))
+    (line,) = stage.wait_for("retrain 7 begins")
+    for pid in (worker.pid, int(line.split()[-1])):
+        words = Path(f"/proc/{pid}/cmdline").read_text()
+        assert "worker" in words and "hush-hush" not in words
+
+
+def test_a_loading_bar_does_not_spill_into_the_log(stage: Stage) -> None:
+    stage.work(LOADS="retrain", SMALL=str(MODELS / "small"))
+    enqueue(RETRAIN, 7, connection=stage.connection)
+    stage.wait_for("retrain 7 ends")
+    for line in (stage.folder / "worker.log").read_text().splitlines():
+        json.loads(line)
 
 
 def test_an_unknown_queue_is_refused_in_one_line(stage: Stage) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,25 +11,10 @@ from rq import SimpleWorker
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from tests.redis_parts import RedisServer
 from worker import queue as q
 from worker.queue import PRELABEL, RECONCILE, RETRAIN, QueueAway, connect, enqueue, progress_of, requeue_abandoned
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def connection(server: RedisServer) -> redis.Redis:
-    client = server.client()
-    client.flushall()
-    return client
 
 
 def job_of(connection: redis.Redis, job_id: str) -> Job:

@@ -79,6 +79,10 @@ class FakeStudio:
                 self.tasks_[task.id] = replace(task, stored=moved)
                 return
 
+    def set_hint(self, task: int, hint: str) -> None:
+        self._write("hint")
+        self.tasks_[task] = replace(self.tasks_[task], hint=hint)
+
     def serve(self, project: int, version: str) -> None:
         self._write("serve")
         self.about = replace(self.about, model_version=version, sampling="Uncertainty sampling", shows_predictions=True)
@@ -112,6 +116,8 @@ class FakeBackend:
     unreadable: frozenset[int] = frozenset()
     away: frozenset[int] = frozenset()
     asked: list[int] = field(default_factory=list)
+    embeddings: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    flat: bool = False  # all equally uncertain
 
     def read(self, tasks: Sequence[Task], version: str) -> dict[int, Reading | None]:
         from worker.reading import VersionChanged
@@ -120,16 +126,20 @@ class FakeBackend:
             raise VersionChanged(f"{self.version} is in service, no longer {version}")
         self.asked += [task.id for task in tasks]
         return {
-            task.id: None if task.id in self.unreadable else reading(task.id)
+            task.id: None if task.id in self.unreadable else self._reading(task.id)
             for task in tasks
             if task.id not in self.away
         }
+
+    def _reading(self, task: int) -> Reading:
+        score = 0.5 if self.flat else own_score(task)
+        return replace(reading(task, score), embedding=self.embeddings.get(task, ()))
 
 
 def own_score(task: int) -> float:
     return (task * 37 % 100) / 100
 
 
-def reading(task: int) -> Reading:
-    confidence = dict.fromkeys(CONFIG.form.names, 1.0) | {"lieu": own_score(task)}
+def reading(task: int, score: float) -> Reading:
+    confidence = dict.fromkeys(CONFIG.form.names, 1.0) | {"lieu": score}
     return Reading(dict.fromkeys(CONFIG.form.names, "") | {"lieu": f"Ville {task}"}, confidence)

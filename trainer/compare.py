@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from trainer.evaluate import Scores
-from trainer.metrics import paired_gain
+from trainer.metrics import Interval, paired_gain
 
 THOUSAND = 1000
+FEWEST = 10  # cheques; with fewer no model can be called worse than another
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Entry:
     def seconds(self) -> float:
         return self.scores.seconds / max(1, self.scores.n)
 
+    @property
+    def exact_match(self) -> Interval | None:
+        """The mean over the cheques; None where they are too few for an interval."""
+        return paired_gain(self.scores.rates, np.zeros_like(self.scores.rates)) if self.scores.n >= FEWEST else None
+
     def cost(self, price_an_hour: float) -> float:
         """Of a thousand cheques, in the currency of the price."""
         return self.seconds * THOUSAND / 3600 * price_an_hour
@@ -36,6 +42,7 @@ class Entry:
         return {
             "model": self.name,
             **self.scores.as_json(),
+            "interval": self.exact_match and [self.exact_match.low, self.exact_match.high],
             "free_valid_json": self.free_json,
             "memory_bytes": self.memory,
             "minutes_of_training": self.minutes_of_training,
@@ -43,11 +50,14 @@ class Entry:
         }
 
 
-def enough(entries: Sequence[Entry]) -> Entry:
+def enough(entries: Sequence[Entry]) -> Entry | None:
     """The quickest entry that is not worse than the best one beyond chance (paired bootstrap, 95 %).
 
-    On one machine the quickest is the cheapest. Needs at least one entry, all on the same cheques.
+    On one machine the quickest is the cheapest. Needs at least one entry, all on the same cheques; None where these
+    are too few to tell.
     """
+    if entries[0].scores.n < FEWEST:
+        return None
     best = max(entries, key=lambda entry: entry.scores.mean or 0.0)
 
     def not_worse(entry: Entry) -> bool:
@@ -57,15 +67,10 @@ def enough(entries: Sequence[Entry]) -> Entry:
     return min(filter(not_worse, entries), key=lambda entry: entry.seconds)
 
 
-def gains_on_first(entries: Sequence[Entry]) -> list[str]:
-    """By how much each entry is better than the first one, in points with its interval."""
-    first, lines = entries[0].scores.rates, []
-    for entry in entries:
-        gain = paired_gain(entry.scores.rates, first)
-        same = gain is None or entry is entries[0] or np.array_equal(entry.scores.rates, first)
-        lines.append(
-            "–"
-            if same or gain is None
-            else f"{gain.value * 100:+.1f} ({gain.low * 100:+.1f} to {gain.high * 100:+.1f})"
-        )
-    return lines
+def gains_on_first(entries: Sequence[Entry]) -> list[Interval | None]:
+    """How much better each entry is than the first one; None for that one, and where the cheques are too few."""
+    first = entries[0].scores
+    return [
+        None if entry is entries[0] or first.n < FEWEST else paired_gain(entry.scores.rates, first.rates)
+        for entry in entries
+    ]

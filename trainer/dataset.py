@@ -13,6 +13,7 @@ from PIL.Image import Image
 
 from cheques.fields import Form
 from cheques.images import BadImage, open_image
+from cheques.reading.base import base_identity
 from cheques.values import BadValue, canonical
 from trainer.draw import pixels_digest
 
@@ -106,20 +107,6 @@ def openable(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
         except BadImage as error:
             bad.append(f"{one.id}: {error}")
     return good, bad
-
-
-def base_identity(model: str) -> str:
-    """The base's name, and for a folder what tells its weights from others of the same name."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return model
-    digest = hashlib.sha256((folder / "config.json").read_bytes() if (folder / "config.json").is_file() else b"")
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {path.stat().st_size}".encode() + file.read(1 << 20))
-            file.seek(-min(path.stat().st_size, 1 << 20), 2)
-            digest.update(file.read())
-    return f"{folder.name}-{digest.hexdigest()[:12]}"
 
 
 def dataset_hash(examples: Iterable[Example], form: Form, recipe: Any, model: str) -> str:

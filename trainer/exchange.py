@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cheques.fields import CHEQUE
+from cheques.reading.base import CONFIG, other_base, trained_on
 from cheques.reading.confidence import FILE as CONFIDENCE
+from cheques.reading.reader import Adapter
 from cheques.settings import Settings
 from trainer.disk import sync_folder, sync_tree
 from trainer.versions import WEIGHTS, Version, VersionError, Versions
 
-CONFIG = "adapter_config.json"
 CHECKED_ON = 8  # drawn cheques that the merged model must read as the adapter does
+MAY_TURN = 0.05  # of their values
 
 
 def export_adapter(version: Version, folder: Path) -> None:
@@ -36,38 +39,52 @@ def export_merged(version: Version, folder: Path, settings: Settings) -> None:
 
     Raises VersionError where it reads otherwise, ReaderError, OSError.
     """
-    from cheques.drawing import draw_cheque
-    from cheques.fields import CHEQUE
-    from cheques.reading.reader import open_reader
     from trainer.lora import merge_adapter
 
     if problem := version.problem():
         raise VersionError(problem)
-    images = [draw_cheque(number).image for number in range(CHECKED_ON)]
+    here = settings.model_copy(update={"reader_url": None})  # no server has the merged model
     with _appearing(folder) as draft:
-        merge_adapter(settings.model, version.adapter.path, draft)
+        apart = _readings(here, version.adapter)  # first: what cannot be read with cannot be merged either
+        merge_adapter(here.model, version.adapter.path, draft)
         if (version.path / CONFIDENCE).is_file():
             shutil.copy2(version.path / CONFIDENCE, draft / CONFIDENCE)
-        reader = open_reader(settings)
-        apart = [reading.values for reading in reader.read(images, CHEQUE, version.adapter)]
-        reader.close()
-        reader = open_reader(settings.model_copy(update={"model": str(draft)}))
-        merged = [reading.values for reading in reader.read(images, CHEQUE)]
-        reader.close()
-        same = sum(a.get(name) == b.get(name) for a, b in zip(apart, merged, strict=True) for name in CHEQUE.names)
-        wrong = len(images) * len(CHEQUE.names) - same
+        merged = _readings(here.model_copy(update={"model": str(draft)}), None)
+        wrong = sum(one != other for one, other in zip(apart, merged, strict=True))
         # Merging rounds in the last digit; a value in doubt may turn, an adapter merged wrongly turns most.
-        if wrong > len(images) * len(CHEQUE.names) * 0.05:
-            raise VersionError(f"{version.name}: merged, {wrong} values are read otherwise; export the adapter instead")
+        if wrong > len(apart) * MAY_TURN:
+            raise VersionError(
+                f"{version.name}: merged, {wrong} of {len(apart)} values are read otherwise; export the adapter instead"
+            )
 
 
-def import_adapter(versions: Versions, folder: Path) -> Version:
-    """Take the adapter in `folder` as the next version; it serves once a person promotes it. Raises VersionError."""
+def _readings(settings: Settings, adapter: Adapter | None) -> list[str | None]:
+    """Every value of some drawn cheques, as read by the model of these settings."""
+    from cheques.drawing import draw_cheque
+    from cheques.reading.reader import open_reader
+
+    reader = open_reader(settings)
+    try:
+        readings = reader.read([draw_cheque(number).image for number in range(CHECKED_ON)], CHEQUE, adapter)
+    finally:
+        reader.close()
+    return [reading.values.get(name) for reading in readings for name in CHEQUE.names]
+
+
+def import_adapter(versions: Versions, folder: Path, model: str) -> Version:
+    """Take the adapter in `folder` as the next version of the base `model`; it serves once a person promotes it.
+
+    Raises VersionError (no adapter, or one of another base).
+    """
     weights, config = folder / WEIGHTS, folder / CONFIG
     for path in (weights, config):
         if not path.is_file():
             raise VersionError(f"{path} is missing: give a folder written by `chequemate versions export`")
     _check(weights, config)
+    if base := other_base(folder, model):
+        raise VersionError(
+            f"{folder}: trained on another base ({base}); set CHEQUEMATE_MODEL to that one, or train again"
+        )
     with versions.staging() as staging:
         (staging / "adapter").mkdir()
         for path in folder.iterdir():
@@ -75,9 +92,8 @@ def import_adapter(versions: Versions, folder: Path) -> Version:
                 shutil.copy2(path, staging / "adapter" / path.name)
         if (folder / CONFIDENCE).is_file():
             shutil.copy2(folder / CONFIDENCE, staging / CONFIDENCE)
-        base = str(json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") or "")
         reasons = (f"imported from {folder.name}, not judged here",)
-        version = Version("", versions.project, staging, base=base, decision="imported", reasons=reasons)
+        version = Version("", versions.project, staging, base=trained_on(folder), decision="imported", reasons=reasons)
         return versions.add(staging, version)
 
 

@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cheques.fields import Form
-from cheques.reading.local_model import as_read, fast_bfloat16, with_torchvision
+from cheques.reading.base import base_identity
+from cheques.reading.local_model import as_read, fast_bfloat16, quick_sight, with_torchvision
 from trainer.collate import Collator
 from trainer.disk import sync_folder
 from trainer.presets import check_fits
@@ -187,7 +188,7 @@ def load(model: str, recipe: LoraRecipe, device: str = "auto", engine: Choice = 
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         line = " ".join(str(error).split())[:200]
         raise TrainingError(f"{model} cannot be trained ({line}): set CHEQUEMATE_MODEL to a Qwen-VL") from None
-    return Engine(name, network, processor, recipe, Path(model).name if Path(model).is_dir() else model)
+    return Engine(name, network, processor, recipe, base_identity(model))
 
 
 def card_gib(device: str = "cuda") -> float:
@@ -217,6 +218,7 @@ def _load_with_peft(model: str, recipe: LoraRecipe, device: str) -> tuple[Any, A
             )
     network = AutoModelForImageTextToText.from_pretrained(model, **options)
     network.config.use_cache = False
+    quick_sight(network)
     if device.startswith("cuda"):
         # A 7B model's activations do not fit beside its weights: they are computed again on the way back.
         network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

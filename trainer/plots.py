@@ -62,6 +62,35 @@ def reliability(scores: Scores) -> str:
     return _svg(figure)
 
 
+def learning_curve(progress: Mapping[str, Any]) -> str:
+    """Exact match over lessons learned from: the versions with their intervals, and the curve with its band, if any.
+
+    progress: as trainer.progress writes it.
+    """
+    figure, axes = _figure("Exact match on the exam")
+    if curve := progress.get("curve"):
+        along = [one["labels"] for one in curve]
+        axes.fill_between(
+            along,
+            [one["low"] for one in curve],
+            [one["high"] for one in curve],
+            color=COLOURS[1],
+            alpha=0.15,
+            linewidth=0,
+        )
+        axes.plot(along, [one["value"] for one in curve], color=COLOURS[1], linewidth=1.5, label="curve, 95 %")
+    for name, colour, chosen in (("base and versions", COLOURS[2], False), ("rejected", COLOURS[0], True)):
+        points = [one for one in progress["points"] if (one["decision"] == "rejected") == chosen]
+        if points:
+            x, y = [one["labels"] for one in points], [one["mean"] for one in points]
+            ends = [[one["mean"] - one["low"] for one in points], [one["high"] - one["mean"] for one in points]]
+            axes.errorbar(x, y, yerr=ends, fmt="o", markersize=4, color=colour, linewidth=1, label=name)
+    axes.set_xlabel("labels learned from")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return _svg(figure)
+
+
 def _figure(title: str, height: float = 3.0) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 

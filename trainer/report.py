@@ -65,15 +65,23 @@ def as_json(
             "lessons": [one.id for one in lessons],
             "exam": [judged.example.id for judged in contest.candidate.cheques],
         },
-        "cheques": [_graded(judged) for judged in contest.candidate.cheques],
+        "cheques": [
+            _graded(judged, base) for judged, base in zip(contest.candidate.cheques, contest.base.cheques, strict=True)
+        ],
     }
 
 
-def _graded(judged: Judged) -> dict[str, Any]:
-    """What certified reading is computed from: no value is in it."""
+def _graded(judged: Judged, base: Judged) -> dict[str, Any]:
+    """What certified reading and the learning curve are computed from: no value is in it."""
     unreadable = [name for name, value in judged.reading.values.items() if value == UNREADABLE]
     confidence = judged.reading.confidence
-    return {"id": judged.example.id, "right": judged.right, "confidence": confidence, "unreadable": unreadable}
+    return {
+        "id": judged.example.id,
+        "right": judged.right,
+        "base_right": base.right,
+        "confidence": confidence,
+        "unreadable": unreadable,
+    }
 
 
 def as_html(version: Version, contest: Contest, decision: Decision, trained: Trained, adapter_bytes: int) -> str:

@@ -13,11 +13,12 @@ from PIL.Image import Image
 
 from cheques.fields import CHEQUE, Form
 from cheques.reading import confidence
+from cheques.reading.base import base_identity
 from cheques.reading.card import borrowed, uses_card
 from cheques.reading.reader import Adapter, Reader
 from cheques.settings import Settings
 from trainer.contest import Contest
-from trainer.dataset import Example, base_identity, dataset_hash, example, openable
+from trainer.dataset import Example, dataset_hash, example, openable
 from trainer.evaluate import evaluate, valid_json
 from trainer.gate import Safety, Thresholds
 from trainer.recipe import LoraRecipe, Trained, TrainingError
@@ -105,7 +106,8 @@ def retrain(
     with _card(settings):
         from trainer.training import train  # torch comes with it
 
-        trained = train(lessons, form, recipe, settings.model, folder, progress=step, device=settings.device)
+        log = settings.training_log and settings.training_log / versions.project / dataset
+        trained = train(lessons, form, recipe, settings.model, folder, progress=step, device=settings.device, log=log)
         reader = reader_factory()
         try:
             version = keep(replace(trained, unusable=(*trained.unusable, *lost, *lost_exam)), reader)

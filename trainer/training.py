@@ -22,6 +22,7 @@ from trainer.augment import augmented
 from trainer.collate import Collator
 from trainer.dataset import Example, kept_apart, openable
 from trainer.lora import PARITY, Choice, Engine, load
+from trainer.lora_curves import Curves
 from trainer.recipe import LoraRecipe, Trained, TrainingError
 
 Progress = Callable[[int, int, float, float], None]  # step, steps, loss, seconds left
@@ -55,18 +56,20 @@ def train(
     progress: Progress | None = None,
     device: str = "auto",
     engine: Choice = "auto",
+    log: Path | None = None,
 ) -> Trained:
     """Train an adapter for `model` on the examples into out/adapter, going on from a checkpoint in `out`.
 
-    `out` must belong to exactly these examples, form, recipe and model. Raises TrainingError: a model that cannot be
-    loaded, no usable lesson, a loss that is no number, a full disk.
+    `out` must belong to exactly these examples, form, recipe and model. log: a folder for TensorBoard. Raises
+    TrainingError: a model that cannot be loaded, no usable lesson, a loss that is no number, a full disk.
     """
     usable, unusable = openable(examples)
     if not usable:
         raise TrainingError("no lesson to train on: label some cheques first")
     learn, apart = kept_apart(usable, recipe.apart, recipe.seed)
+    curves = Curves(log)
     loaded = load(model, recipe, device, engine)
-    training = _Training(loaded, Collator(loaded.processor, form), form, recipe, learn, apart, out)
+    training = _Training(loaded, Collator(loaded.processor, form), form, recipe, learn, apart, out, curves)
     try:
         training.run(progress or (lambda *_: None))
         compared = (learn + apart)[:PARITY]
@@ -74,6 +77,8 @@ def train(
         readings = loaded.readings([one.open() for one in compared], form)
     except OSError as error:
         raise TrainingError(f"{out}: {error.strerror or error}; free some space and train again, it goes on") from None
+    finally:
+        curves.close()
     run = training.state
     return Trained(
         folder=out,
@@ -106,9 +111,10 @@ class _Training:
         learn: list[Example],
         apart: list[Example],
         out: Path,
+        curves: Curves,
     ) -> None:
         self.engine, self.collate, self.form, self.recipe = engine, collate, form, recipe
-        self.learn, self.apart = learn, apart
+        self.learn, self.apart, self.curves = learn, apart, curves
         self.checkpoint = out / "checkpoint.safetensors"
         self.state = _Run()
         self.best: dict[str, Any] = {}
@@ -132,12 +138,14 @@ class _Training:
             batches = list(self._batches(self.state.epoch))
             while self.state.batch < len(batches):
                 began = time.monotonic()
-                loss = self.engine.step(self._opened(batches[self.state.batch]), self.collate, self._rate())
+                rate = self._rate()
+                loss = self.engine.step(self._opened(batches[self.state.batch]), self.collate, rate)
                 if not math.isfinite(loss):
                     raise TrainingError("the loss is no longer a number: lower the recipe's learning rate")
                 self.state.step, self.state.batch = self.state.step + 1, self.state.batch + 1
                 self.state.seconds += time.monotonic() - began
                 self.state.losses.append((self.state.step, round(loss, 5)))
+                self.curves.add(self.state.step, loss=loss, rate=rate)
                 pace = self.state.seconds / self.state.step
                 progress(self.state.step, self.steps, loss, pace * (self.steps - self.state.step))
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -182,6 +190,7 @@ class _Training:
         groups = [self.apart[start : start + size] for start in range(0, len(self.apart), size)]
         losses = [self.engine.loss([(one.open(), one.values) for one in group], self.collate) for group in groups]
         total: float = sum(loss * len(group) for loss, group in zip(losses, groups, strict=True))
+        self.curves.add(self.state.step, loss_apart=total / len(self.apart))
         return total / len(self.apart)
 
     def _rate(self) -> float:

@@ -21,9 +21,12 @@ from studio.client import SAMPLING, Project, Studio
 from studio.config import Config, read_config
 from studio.images import fetch_image
 from studio.projects import folder
+from studio.second import ask_second
 from trainer.disk import replace_file
 from trainer.draw import Draw, Shares
 from trainer.presets import recipe_here
+from trainer.progress import keep, progress_of
+from trainer.second import wants_second
 from trainer.versions import Version, Versions
 from worker.attempts import Attempt, attempts, new_or_changed, record
 from worker.job import JobFailed, Result, job, progress
@@ -88,6 +91,8 @@ def retrain(project: int, force: bool = False) -> Result:
     record(site.folder, Attempt(labels.seen, version.decision, version.name))
     if version.decision == "promoted":
         enqueue(PRELABEL, project)
+    with suppress(OSError):  # the page's learning curve waits for the next version
+        keep(progress_of(site.versions), site.folder)
     about = {"mean": version.mean, "lessons": version.labels, "exam": version.exam, "reasons": list(version.reasons)}
     return {"outcome": version.decision, "version": version.name, **about}
 
@@ -120,12 +125,15 @@ def prelabel(project: int) -> Result:
     for _ in range(3):
         version = site.serving
         try:
-            done = Pile(site.studio, project, site.config, site.draw, backend, version, progress).prelabelled()
+            pile = Pile(site.studio, project, site.config, site.draw, backend, version, site.settings, progress)
+            done = pile.prelabelled()
         except VersionChanged as error:
             log.info("prelabel.begins_again", project=project, reason=str(error))
             continue
         if done.predicted and (site.project.model_version != version or _is_drifted(site.project)):
             site.studio.serve(project, version)
+        if share := site.settings.second_share:
+            ask_second(site.studio, project, lambda task: wants_second(site.draw.get(task), share))
         _Marker(version, done.last_task, time.time(), whole=not done.waiting).write(site.folder)
         return {"version": version, **asdict(done)}
     raise JobFailed(f"project {project}: the version in service changed again and again; it is tried again")

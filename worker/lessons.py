@@ -16,6 +16,7 @@ from cheques.values import BadValue
 from studio.client import Studio
 from studio.config import Config
 from studio.formats import Label, disagreements, truth
+from studio.planted import Record, checked
 from trainer.dataset import Example, example
 from trainer.draw import Draw, Place
 
@@ -46,11 +47,16 @@ class Labelled:
 
 
 def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fetch) -> Labelled:
-    """Ask Label Studio for every label; tasks never seen before are drawn now. Raises StudioError."""
+    """Ask Label Studio for every label; tasks never seen before are drawn now. Raises StudioError.
+
+    Planted errors are taken out: one that somebody left as it was shown is nothing to learn from.
+    """
+    planted = Record.of(draw.path.parent)
     roles: dict[str, list[Label]] = {"lesson": [], "exam": []}
     left_out: Counter[str] = Counter()
     annotations, latest, disagreeing = list[int](), "", 0
-    for task, labels in studio.changed_tasks(project, config):
+    for task, given in studio.changed_tasks(project, config):
+        labels = tuple(checked(label, planted.get(task)).label for label in given)
         annotations += [label.annotation for label in labels]
         latest = max([latest, *(label.updated_at for label in labels)])
         disagreeing += bool(disagreements(labels))

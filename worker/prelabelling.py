@@ -5,36 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
-import numpy as np
-
-from cheques.fields import Form
 from cheques.reading.reader import Reading
-from studio.client import Studio, Task
+from cheques.settings import Settings
+from studio.client import Stored, Studio, Task
 from studio.config import Config
-from studio.formats import prediction
+from studio.formats import hint, prediction
 from trainer.draw import Draw, turns
-from worker.acquisition import STEP, UNREADABLE_SCORE, ascending, least_certain, order
+from worker.acquisition import STRATEGIES, readable, rising, worth_of
+from worker.planting import Planting
 from worker.reading import Backend
+from worker.sights import Sights
 
 CHUNK = 32  # tasks a request to the backend
 NOTHING = Reading({}, {})  # of a cheque that cannot be read: an empty prediction
 
 Progress = Callable[..., None]
-Scores = dict[int, float]  # by task
 
 
 @dataclass(frozen=True)
 class Prelabelled:
     """read: newly predicted. moved: given another score. predicted: tasks that hold a prediction of the version now.
 
-    unreadable: of those read. waiting: left for later, since they could not be read for the time being.
+    unreadable: of those read, no image could be opened. illegible: lessons with an image on which nothing can be made
+    out; they come last. waiting: left for later, since they could not be read for the time being.
     """
 
     read: int
     moved: int
     predicted: int
     unreadable: int
+    illegible: tuple[int, ...]
     waiting: int
     last_task: int
 
@@ -49,6 +51,7 @@ class Pile:
     draw: Draw
     backend: Backend
     version: str
+    settings: Settings
     progress: Progress
 
     def prelabelled(self) -> Prelabelled:
@@ -59,81 +62,76 @@ class Pile:
         Raises StudioError, BackendError, VersionChanged.
         """
         tasks = {task.id: task for task in self.studio.tasks(self.project, self.config, unlabelled=True, stored=True)}
-        held = {task.id: score for task in tasks.values() if (score := _score(task, self.version)) is not None}
+        held = {task.id: stored for task in tasks.values() if (stored := self._stored(task))}
+        sights = Sights(self.draw.path.parent, self.version, self.config.form)
         missing = [task for task in tasks.values() if task.id not in held]
-        fresh = self._read(missing)
-        new = moved = 0
-        if fresh or not self._is_laid(held):
-            turn = self._in_turn(held | fresh)
-            new = self._imported([tasks[task] for task in turn if task in fresh], turn)
-            moved = self._moved([tasks[task] for task in turn if task in held], turn)
-        unreadable = sum(score >= UNREADABLE_SCORE for score in fresh.values())
-        return Prelabelled(new, moved, len(held) + new, unreadable, len(missing) - new, max(tasks, default=0))
+        self._read([task for task in tasks.values() if task.id not in held or task.id not in sights], sights)
+        order, illegible = self._order([task for task in tasks if task in held or task in sights], sights)
+        now = [held[task].score if task in held else None for task in order]
+        scores = dict(zip(order, rising(now), strict=True))
+        new = [tasks[task] for task in order if task not in held]
+        read = self.studio.import_predictions(self.project, self._predictions(new, scores))
+        moved = self._moved(held, scores)
+        self._hinted([tasks[task] for task in order], sights)
+        unreadable = sum(task.id in sights and sights[task.id].confidence is None for task in missing)
+        return Prelabelled(
+            read, moved, len(held) + read, unreadable, illegible, len(missing) - read, max(tasks, default=0)
+        )
 
-    def _read(self, missing: Sequence[Task]) -> Scores:
-        """The own score of each task, as far as it can be read now."""
-        scores: Scores = {}
-        for chunk in _chunks(missing):
-            readings = self.backend.read(chunk, self.version)
-            readable = {task: reading for task, reading in readings.items() if reading}
-            scores |= dict.fromkeys(readings, UNREADABLE_SCORE)
-            scores |= dict(zip(readable, own_scores(list(readable.values()), self.config.form), strict=True))
-            self.progress(stage="reading", done=len(scores), total=len(missing))
-        return scores
+    def _stored(self, task: Task) -> Stored | None:
+        return next((stored for stored in task.stored if stored.version == self.version), None)
 
-    def _in_turn(self, own: Scores) -> Scores:
-        """Every task with the score that makes it come at its turn, in the order of serving."""
-        places = {task: self.draw.get(task) for task in own}
-        exam = {task: place.turn for task, place in places.items() if place and place.role == "exam"}
-        lessons = np.array([task for task in own if task not in exam], int)
-        ranked = lessons[order(np.array([own[task] for task in lessons], float))]
-        done = sum(1 for task in self.studio.tasks(self.project, self.config) if task.labelled and self._is_exam(task))
-        served = turns(sorted(exam, key=lambda task: (exam[task], task)), ranked.tolist(), done)
-        return dict(zip(served, ascending([None if task in exam else own[task] for task in served]), strict=True))
+    def _read(self, tasks: Sequence[Task], sights: Sights) -> None:
+        """Keep what can be read now."""
+        for number, chunk in enumerate(_chunks(tasks)):
+            sights.add(self.backend.read(chunk, self.version))
+            self.progress(stage="reading", done=min(len(tasks), (number + 1) * CHUNK), total=len(tasks))
 
-    def _is_exam(self, task: Task) -> bool:
-        place = self.draw.get(task.id)
-        return place is not None and place.role == "exam"
+    def _order(self, tasks: Sequence[int], sights: Sights) -> tuple[list[int], tuple[int, ...]]:
+        """All of the tasks in the order of serving, and the lessons on which nothing can be made out."""
+        exam = {task: place.turn for task in tasks if (place := self.draw.get(task)) and place.role == "exam"}
+        seen = [task for task in tasks if task not in exam and task in sights and sights[task].confidence is not None]
+        labelled = [task.id for task in self.studio.tasks(self.project, self.config) if task.labelled]
+        pool = sights.pool(seen, labelled, worth_of(self.config.form, self.settings.worth))
+        chosen = STRATEGIES[self.settings.strategy](pool, crc32(self.draw.salt.encode()))
+        lessons = [seen[number] for number in chosen]
+        done = sum(1 for task in labelled if (place := self.draw.get(task)) and place.role == "exam")
+        served = turns(sorted(exam, key=lambda task: (exam[task], task)), lessons, done)
+        illegible = tuple(task for task, legible in zip(seen, readable(pool), strict=True) if not legible)
+        last = set(tasks) - set(served)  # without an image, or not to be read for the time being
+        return [*served, *(task for task in tasks if task in last)], illegible
 
-    def _is_laid(self, held: Scores) -> bool:
-        """Was this order made by us? Live answers to Label Studio know nothing of turns."""
-        exam = [(place.turn, task) for task in held if (place := self.draw.get(task)) and place.role == "exam"]
-        in_turn = [held[task] for _, task in sorted(exam)]
-        return len(set(held.values())) == len(held) and in_turn == sorted(in_turn)
-
-    def _imported(self, new: Sequence[Task], turn: Mapping[int, float]) -> int:
-        return self.studio.import_predictions(self.project, self._predictions(new, turn))
-
-    def _predictions(self, new: Sequence[Task], turn: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+    def _predictions(self, new: Sequence[Task], scores: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+        planting = Planting(self.draw, self.config.form, self.version, self.settings.planted)
         for number, chunk in enumerate(_chunks(new)):
             self.progress(stage="importing", done=number * CHUNK, total=len(new))
-            for task, reading in self.backend.read(chunk, self.version).items():
-                place = self.draw.get(task)
-                blind = place is not None and place.arm == "blind"
-                yield {
-                    "task": task,
-                    **prediction(self.config, reading or NOTHING, self.version, turn[task], blind=blind),
-                }
+            for task, reading in planting.shown(self.backend.read(chunk, self.version)).items():
+                shown = prediction(
+                    self.config, reading or NOTHING, self.version, scores[task], blind=self._is_blind(task)
+                )
+                yield {"task": task, **shown}
 
-    def _moved(self, held: Sequence[Task], turn: Mapping[int, float]) -> int:
-        moved = 0
-        for task in held:
-            for stored in task.stored:
-                if stored.version == self.version and abs((stored.score or 0.0) - turn[task.id]) > STEP / 2:
-                    self.studio.patch_score(stored.id, turn[task.id])
-                    moved += 1
-        return moved
+    def _is_blind(self, task: int) -> bool:
+        place = self.draw.get(task)
+        return place is not None and place.arm == "blind"
 
+    def _moved(self, held: Mapping[int, Stored], scores: Mapping[int, float]) -> int:
+        moved = [(one.id, scores[task]) for task, one in held.items() if one.score != scores[task]]
+        for done, (stored, score) in enumerate(moved):
+            self.progress(stage="ordering", done=done, total=len(moved))
+            self.studio.patch_score(stored, score)
+        return len(moved)
 
-def own_scores(readings: Sequence[Reading], form: Form) -> list[float]:
-    """The smallest confidence of each reading; a field without one counts as not read at all."""
-    rows = [[reading.confidence.get(name, np.nan) for name in form.names] for reading in readings]
-    scores: list[float] = least_certain(np.array(rows, float).reshape(len(rows), len(form.names))).tolist()
-    return scores
-
-
-def _score(task: Task, version: str) -> float | None:
-    return next((stored.score or 0.0 for stored in task.stored if stored.version == version), None)
+    def _hinted(self, tasks: Sequence[Task], sights: Sights) -> None:
+        """Name the doubtful fields in each task, where the labeling configuration has a place for them."""
+        if not self.config.hints:
+            return
+        for task in tasks:
+            if task.id not in sights or self._is_blind(task.id):
+                continue
+            wanted = hint(self.config.form, sights[task.id].confidence, self.settings.doubt)
+            if task.hint != wanted:
+                self.studio.set_hint(task.id, wanted)
 
 
 def _chunks(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import IO
 
 import redis
 import structlog
-from rq import SpawnWorker, worker_registration
+from rq import Worker, worker_registration
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
@@ -35,11 +36,16 @@ class AlreadyRunning(Exception):
     """Another worker serves the same queue from the same home: one line."""
 
 
-class OneByOne(SpawnWorker):  # type: ignore[misc]
-    """RQ's worker that spawns: never a fork, which a process that has touched CUDA does not survive."""
+class OneByOne(Worker):  # type: ignore[misc]
+    """RQ's worker, but each job in a fresh process: a fork of a process that has touched CUDA does not survive."""
 
     max_connection_wait_time = 5.0
     log_result_lifespan = False
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Start `worker.spawned`. RQ's own SpawnWorker would show Redis' password to all users, as an argument."""
+        words = [sys.executable, "-m", "worker.spawned", self.name, job.id, self.execution.id]
+        self._horse_pid = os.posix_spawn(sys.executable, words, os.environ, setpgroup=0)
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """A Redis that goes away while a training runs must not end the training."""
@@ -129,6 +135,7 @@ def work(settings: Settings, projects: Callable[[], Sequence[int]], names: Seque
     """Serve these queues until asked to stop (SIGTERM, SIGINT). Raises AlreadyRunning."""
     held = [_sole_server(settings.home, name) for name in names]
     os.environ[WORKER_PID] = str(os.getpid())
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' too: a log is no terminal
     timer = Timer(settings, projects, names)
     timer.start()
     try:

@@ -12,15 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backend.work import Work, work_of
+from backend.work import NOTHING_PLANTED, Work, work_of
 from studio.client import Studio
 from studio.config import Config
+from studio.planted import Record
 
 if TYPE_CHECKING:
     from trainer.draw import Place
 
 OVERLAP_SECONDS = 120.0  # asked for again at each refresh: clocks differ, and a change may commit late
-FORMAT = 1  # of the rows; another one and the file is begun anew
+FORMAT = 2  # of the rows; another one and the file is begun anew
 
 
 class Annotations:
@@ -47,16 +48,23 @@ class Annotations:
             everything = [one for rows in self._by_task.values() for one in rows]
         return sorted(everything, key=lambda one: (one.at, one.annotation))
 
-    def refresh(self, studio: Studio, config: Config, place: Callable[[int], Place | None], labels: int) -> bool:
+    def refresh(
+        self,
+        studio: Studio,
+        config: Config,
+        place: Callable[[int], Place | None],
+        labels: int,
+        planted: Record = NOTHING_PLANTED,
+    ) -> bool:
         """Ask Label Studio what changed; True if anything did. labels: how many it counts (without skips).
 
         Where its count and ours differ afterwards (a task was deleted, the project emptied) all is read again.
         Raises StudioError.
         """
         whole = not self._since
-        changed = self._read(studio, config, place, self._since)
+        changed = self._read(studio, config, place, planted, self._since)
         if labels - self._count() != self._odd:
-            changed = (not whole and self._read(studio, config, place, "")) or changed
+            changed = (not whole and self._read(studio, config, place, planted, "")) or changed
             # What still differs after everything was read is the server's own way of counting.
             self._odd = labels - self._count()
         return changed
@@ -64,12 +72,14 @@ class Annotations:
     def _count(self) -> int:
         return sum(not one.skipped for rows in self._by_task.values() for one in rows)
 
-    def _read(self, studio: Studio, config: Config, place: Callable[[int], Place | None], since: str) -> bool:
+    def _read(
+        self, studio: Studio, config: Config, place: Callable[[int], Place | None], planted: Record, since: str
+    ) -> bool:
         began = datetime.fromtimestamp(time.time() - OVERLAP_SECONDS, UTC).isoformat().replace("+00:00", "Z")
         found: dict[int, list[Work]] = {}
         self.fetched = 0
         for task, labels in studio.changed_tasks(self._project, config, since):
-            found[task] = [_slim(one) for one in work_of(labels, place)]
+            found[task] = [_slim(one) for one in work_of(labels, place, planted)]
             self.fetched += 1
         before = self._by_task
         with self._lock:
@@ -97,8 +107,9 @@ class Annotations:
 
 
 def _slim(one: Work) -> Work:
-    """Without what no figure needs: values of cheques outside the trial."""
-    return one if one.arm else replace(one, values={}, shown=None if one.shown is None else {})
+    """Without what no figure needs: values of cheques that are not of the exam."""
+    # An exam cheque's ground truth may come through the API, from outside the trial: others are held against it.
+    return one if one.arm or one.exam else replace(one, values={}, shown=None if one.shown is None else {})
 
 
 def _text(rows: list[Work]) -> str:

@@ -28,12 +28,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """kind: css class of the colour (a, b). joined: with a line, `steps` as stairs."""
+    """kind: css class of the colour (a, b). joined: with a line. smooth: without dots, its intervals as one band."""
 
     name: str
     kind: str
     points: Sequence[Point]
     joined: bool = True
+    smooth: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ def lines(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
     up = _Scale.of(y, ends, HEIGHT - BOTTOM, TOP)
     body = [_grid(across, up, x, y)]
     for one in series:
+        if one.smooth:
+            body.append(_band(one, across, up))
         body.append(_path(one, across, up))
-        body += [_dot(one, point, across, up) for point in one.points]
+        body += [_dot(one, point, across, up) for point in one.points if not one.smooth]
     return _svg(title, Markup("").join(body), HEIGHT) + _legend(series)
 
 
@@ -109,6 +112,14 @@ def _path(series: Series, across: _Scale, up: _Scale) -> Markup:
         return Markup("")
     at = " L".join(f"{across(point.x):.1f} {up(point.y):.1f}" for point in series.points)
     return Markup('<path class="line {}" d="M{}"/>').format(series.kind, at)
+
+
+def _band(series: Series, across: _Scale, up: _Scale) -> Markup:
+    ends = [(across(p.x), up(p.low), up(p.high)) for p in series.points if p.low is not None and p.high is not None]
+    if len(ends) < 2:
+        return Markup("")
+    edge = [f"{x:.1f} {high:.1f}" for x, _low, high in ends] + [f"{x:.1f} {low:.1f}" for x, low, _high in ends[::-1]]
+    return Markup('<path class="band {}" d="M{}Z"/>').format(series.kind, " L".join(edge))
 
 
 def _dot(series: Series, point: Point, across: _Scale, up: _Scale) -> Markup:

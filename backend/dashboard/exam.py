@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.certify import NEVER
+from backend.work import Work
+from cheques.fields import UNREADABLE, Form
+from cheques.reading.reader import Reading
+from cheques.values import exact
 from trainer.versions import Version
 
 
 @dataclass(frozen=True)
 class Graded:
-    """The exam as one version read it. confidence, right: n x fields; a cheque with a "?" has confidence NEVER."""
+    """The exam as one version read it. confidence, right: n x fields; a cheque with a "?" has confidence NEVER.
+
+    tasks: those that were judged when the version was made. later: how many were labelled since, the last of the rows.
+    """
 
     fields: tuple[str, ...]
     confidence: NDArray[np.float64]
     right: NDArray[np.bool_]
+    tasks: frozenset[str] = frozenset()
+    later: int = 0
 
     def cheque(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """A whole cheque is as sure as its least sure field, and right when every field is."""
@@ -53,7 +62,46 @@ def graded(version: Version | None) -> Graded:
         fields,
         np.array([[_confidence(one, name) for name in fields] for one in cheques], float),
         np.array([[bool(one["right"].get(name)) for name in fields] for one in cheques], bool),
+        frozenset(str(one.get("id", "")) for one in cheques),
     )
+
+
+def with_later(
+    judged: Graded, work: Sequence[Work], form: Form, read: Callable[[Iterable[int]], Mapping[int, Reading]]
+) -> Graded:
+    """The exam of the report, and the exam cheques labelled since, as far as the version's readings of them are kept.
+
+    Whatever a version is promoted for, it has not been chosen by these. read: tasks -> what the version read on them.
+    """
+    if judged.fields and set(judged.fields) != set(form.names):
+        return judged
+    true = {task: one for task, one in _true(work).items() if str(task) not in judged.tasks}
+    readings = read(sorted(true))
+    fields = judged.fields or form.names
+    confidence, right = [], []
+    for task, reading in readings.items():
+        same = exact(form, true[task].values, reading.values)
+        unread = [name for name in fields if reading.values.get(name) == UNREADABLE]
+        confidence.append([NEVER if name in unread else reading.confidence.get(name, 0.0) for name in fields])
+        right.append([same[name] for name in fields])
+    if not readings:
+        return judged
+    return Graded(
+        fields,
+        np.concatenate([judged.confidence.reshape(-1, len(fields)), np.array(confidence, float)]),
+        np.concatenate([judged.right.reshape(-1, len(fields)), np.array(right, bool)]),
+        judged.tasks,
+        len(readings),
+    )
+
+
+def _true(work: Sequence[Work]) -> dict[int, Work]:
+    """The true label of each exam cheque: the one marked ground truth, else the latest that can be used."""
+    found: dict[int, Work] = {}
+    for one in sorted(work, key=lambda one: (one.ground_truth, one.at, one.annotation)):
+        if one.exam and not one.skipped and not one.ambiguous:
+            found[one.task] = one
+    return found
 
 
 def _is_graded(one: Any) -> bool:

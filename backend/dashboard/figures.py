@@ -7,21 +7,26 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
 from backend.dashboard.annotations import Annotations
-from backend.dashboard.exam import NOTHING, Graded, graded, said
+from backend.dashboard.exam import NOTHING, Graded, graded, said, with_later
 from backend.dashboard.loop import History, history_of
-from backend.quality import Right, Waved, right, waved_through
+from backend.quality import Caught, Right, Waved, caught, right, waved_through
 from backend.savings import Savings, savings
+from backend.stored import read_as, readings_of
 from backend.work import Work
+from cheques.fields import Form
 from cheques.settings import Settings
 from studio.client import Studio, StudioError
 from studio.config import BadConfig, Config, read_config
+from studio.planted import Record
 from studio.projects import folder
 from studio.uncertain import Uncertain, least_certain
 from trainer.draw import Draw
+from trainer.versions import Version
 
 log = structlog.get_logger()
 
@@ -47,6 +52,7 @@ class Figures:
     savings: Savings
     right: Right
     waved: Waved
+    caught: Caught
     history: History
     graded: Graded
     uncertain: tuple[Uncertain, ...]
@@ -58,7 +64,8 @@ class Figures:
     def stamp(self) -> str:
         """Changes when something on the page does; ETag and what the open page compares itself with."""
         champion = self.history.champion.name if self.history.champion else ""
-        parts = (self.labels, self.corrected, len(self.history.versions), champion, self.savings.blind, self.reading)
+        versions, learnt = len(self.history.versions), len(self.history.learning.own)
+        parts = (self.labels, self.corrected, versions, learnt, champion, self.savings.blind, self.reading)
         return "-".join(map(str, parts))
 
 
@@ -76,6 +83,7 @@ def computed(work: Sequence[Work], graded: Graded, said: dict[int, dict[str, str
         savings=savings(work, goal),
         right=right(work),
         waved=waved_through(work, said),
+        caught=caught(work),
         history=History((), None, None),
         graded=graded,
         uncertain=(),
@@ -127,42 +135,50 @@ class Desk:
         if shelf.annotations is None:
             shelf.annotations = Annotations(home / "annotations.sqlite", shelf.project)
             if shelf.annotations.known:
-                shelf.take(self._computed(shelf, history))
+                shelf.take(self._computed(shelf, history, None))
         if self._studio is None:
             self._studio = Studio.of(self._settings)
         project = self._studio.project(shelf.project)
         config = read_config(project.label_config)
-        draw = Draw.open(home)
-        changed = shelf.annotations.refresh(self._studio, config, draw.get, project.labels)
+        draw, planted = Draw.open(home), Record.of(home)
+        changed = shelf.annotations.refresh(self._studio, config, draw.get, project.labels, planted)
         if changed or history.mark != shelf.mark or shelf.figures.at is None:
-            shelf.take(self._computed(shelf, history))
+            shelf.take(self._computed(shelf, history, config.form))
             shelf.mark = history.mark
         shelf.figures = replace(
             shelf.figures,
             title=project.title,
             tasks=project.tasks,
             # Sorting the tasks of an empty project by their score answers 500.
-            uncertain=self._uncertain(self._studio, shelf.project, config, draw) if project.tasks else (),
+            uncertain=self._uncertain(self._studio, shelf.project, config, draw, planted) if project.tasks else (),
             at=datetime.now(UTC),
         )
         shelf.problem = ""
 
-    def _computed(self, shelf: _Shelf, history: History) -> Figures:
+    def _computed(self, shelf: _Shelf, history: History, form: Form | None) -> Figures:
         assert shelf.annotations is not None
         work = shelf.annotations.work()
         versions = {one.task: one.version for one in work if one.arm == "blind"}
         told = said(folder(self._settings.home, shelf.project), versions.get)
-        found = computed(work, graded(history.champion), told, self._goal)
+        found = computed(work, self._graded(shelf.project, history.champion, work, form), told, self._goal)
         return replace(found, project=shelf.project, history=history)
 
-    @staticmethod
-    def _uncertain(studio: Studio, project: int, config: Config, draw: Draw) -> tuple[Uncertain, ...]:
-        # The exam stays unseen: whoever knows its readings could no longer label it blind.
-        def is_exam(task: int) -> bool:
-            place = draw.get(task)
-            return place is not None and place.role == "exam"
+    def _graded(self, project: int, champion: Version | None, work: Sequence[Work], form: Form | None) -> Graded:
+        if champion is None or form is None:
+            return graded(champion)
+        read_by = read_as(self._settings.model, champion.name)
+        kept = partial(readings_of, self._settings.home, project, read_by, form.digest)
+        return with_later(graded(champion), work, form, kept)
 
-        return tuple(least_certain(studio, project, config, hidden=is_exam))
+    @staticmethod
+    def _uncertain(studio: Studio, project: int, config: Config, draw: Draw, planted: Record) -> tuple[Uncertain, ...]:
+        # The exam stays unseen: whoever knows its readings could no longer label it blind. A planted error is no
+        # reading, and who has seen it here is no longer put to the test by it.
+        def is_hidden(task: int) -> bool:
+            place = draw.get(task)
+            return task in planted or (place is not None and place.role == "exam")
+
+        return tuple(least_certain(studio, project, config, hidden=is_hidden))
 
 
 class _Shelf:

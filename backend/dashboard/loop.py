@@ -9,7 +9,9 @@ from typing import Any
 import redis
 from rq import Worker
 
+from backend.dashboard.learning import NOTHING_LEARNT, Learning, learning_of
 from cheques.settings import Settings
+from studio.projects import folder
 from trainer.versions import Version, VersionError, Versions
 from worker.queue import PRELABEL, QUEUES, RETRAIN, QueueAway, labels_key, needed_key, progress_of, queues
 
@@ -90,11 +92,12 @@ def _job(connection: redis.Redis, name: str, project: int) -> Job | None:
 
 @dataclass(frozen=True)
 class History:
-    """The versions, oldest first, the champion, and since when it serves."""
+    """The versions, oldest first, the champion, since when it serves, and what more labels would bring."""
 
     versions: tuple[Version, ...]
     champion: Version | None
     since: datetime | None
+    learning: Learning = NOTHING_LEARNT
 
     @property
     def mark(self) -> tuple[Any, ...]:
@@ -107,7 +110,8 @@ def history_of(settings: Settings, project: int | str) -> History:
     champion = versions.champion()
     moves = versions.pointer().history
     since = datetime.fromisoformat(moves[-1]["at"]).astimezone(UTC) if champion and moves else None
-    return History(tuple(versions.list()), champion, since)
+    learning = learning_of(folder(settings.home, project))
+    return History(tuple(versions.list()), champion, since, learning)
 
 
 def promote(settings: Settings, project: int, name: str, who: str, why: str) -> None:

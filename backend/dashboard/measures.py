@@ -48,6 +48,7 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
     worked = _gauge("annotation_seconds", "annotation time on record, idle tabs at their cap", "project")
     saved = _gauge("saved_seconds", "seconds saved a cheque: mean and ends of the 95 % interval", "project", "end")
     dropped = _gauge("dropped_annotations", "annotations left out of the comparison", "project", "reason")
+    planted = _gauge("planted_errors", "planted errors shown to people", "project", "outcome")
     versions = _gauge("versions", "trained versions", "project", "decision")
     exact = _gauge("exact_match", "mean exact match on the exam", "project", "version")
     for project, figures in found.items():
@@ -60,6 +61,9 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
             accepted.add_metric([name, field], rate)
         for reason, count in savings.dropped.items():
             dropped.add_metric([name, reason], count)
+        seen = figures.caught.overall
+        planted.add_metric([name, "corrected"], seen.count)
+        planted.add_metric([name, "left"], seen.n - seen.count)
         if savings.hours:
             worked.add_metric([name], 3600 * savings.hours.worked)
         if savings.effect and savings.verdict.enough:
@@ -71,7 +75,7 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
         for version in figures.history.versions:
             if version.mean is not None:
                 exact.add_metric([name, version.name], version.mean)
-    yield from (labels, exam, corrected, accepted, worked, saved, dropped, versions, exact)
+    yield from (labels, exam, corrected, accepted, worked, saved, dropped, planted, versions, exact)
 
 
 def _gauge(name: str, help: str, *labels: str) -> GaugeMetricFamily:

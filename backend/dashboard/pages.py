@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from PIL.Image import Image
 from werkzeug.exceptions import BadRequest, NotFound
 
-from backend.dashboard import actions, view, view_reader, words
+from backend.dashboard import actions, view, view_learning, view_reader, words
 from backend.dashboard.figures import PATIENCE_SECONDS, Desk, Figures
 from backend.dashboard.loop import loop_of
 from backend.dashboard.view import Section
@@ -168,7 +168,7 @@ class _Site:
             printed=printed,
             style=(Path(__file__).parent / "static" / "dashboard.css").read_text() if printed else "",
             picture=self._inlined if printed else None,
-            has_report=view_reader.has_report,
+            has_report=view_learning.has_report,
             words=words,
             home=_home,
         )
@@ -256,7 +256,8 @@ class _Site:
             view.corrections(figures),
             view.annotators(figures, wishes.names),
             view.quality(figures),
-            view_reader.learning(figures, report),
+            view.planted(figures),
+            view_learning.learning(figures, report),
             view_reader.certified(figures, wishes.misread, wishes.level),
         ]
         return [section for section in sections if section]

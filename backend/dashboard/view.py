@@ -180,6 +180,34 @@ def quality(figures: Figures) -> Section:
     return Section("quality", _("Does quality hold?"), _waved(figures.waved), words, table=Table(head, rows))
 
 
+def planted(figures: Figures) -> Section | None:
+    """Planted errors, where any was shown."""
+    seen = figures.caught
+    overall = seen.overall.estimate
+    if overall is None:
+        return None
+    title = _("Planted errors")
+    finding = _(
+        "Of %(n)s planted errors, %(rate)s were corrected.",
+        n=number(seen.overall.n),
+        rate=interval(overall, 0, "%", 100.0),
+    )
+    found = [(field_name(name), share, share.estimate) for name, share in seen.by_field.items()]
+    chart = bars(title, [(name, at.mean, percent(at.mean)) for name, _n, at in found if at], "b", most=1.0)
+    rows = [
+        [name, number(share.n), number(share.count), interval(at, 0, "%", 100.0) if at else "–"]
+        for name, share, at in [(_("All"), seen.overall, overall), *found]
+    ]
+    table = Table([_("Field"), _("Planted and shown"), _("Corrected"), _("Share")], rows)
+    words = [
+        _("A known share of the lessons' pre-labels shows one wrong value. No planted value is trained on or counted.")
+    ]
+    if seen.left:
+        left = ", ".join(map(str, seen.left[:20])) + (" …" if len(seen.left) > 20 else "")
+        words.append(_("Left as planted in Label Studio, to be put right there: tasks %(tasks)s.", tasks=left))
+    return Section("planted", title, finding, words, chart, table)
+
+
 def _waved(waved: Waved) -> str:
     blind, shown = waved.cheques
     if waved.rate is None:

@@ -1,78 +1,15 @@
-"""Figures about the reader -> sections: the learning curve with its versions, and certified reading."""
+"""Figures about the reader -> a section: certified reading."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 from backend.certify import Certificate, certify, curve, least, outlook
 from backend.dashboard.charts import Axis, Point, Series, lines
 from backend.dashboard.figures import Figures
 from backend.dashboard.view import Section, Table
-from backend.dashboard.words import field_name, number, percent, rate, when
+from backend.dashboard.words import field_name, number, percent, rate
 from backend.dashboard.words import say as _
-from trainer.versions import Version
 
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-
-
-def learning(figures: Figures, report_url: str) -> Section:
-    """report_url: with VERSION in place of the version's name."""
-    versions = figures.history.versions
-    title = _("Learning curve")
-    if not versions:
-        return Section("learning", title, _("No version was trained yet: the base reads."))
-    judged = [version for version in versions if version.mean is not None]
-    points = [
-        Point(
-            version.labels,
-            version.mean or 0.0,
-            f"{version.name}: {percent(version.mean or 0.0, 1)}, {decision(version)}",
-            hollow=version.decision == "rejected",
-            href=report_url.replace("VERSION", version.name) if has_report(version) else "",
-        )
-        for version in judged
-    ]
-    chart = lines(
-        title,
-        [Series(_("mean exact match on the exam"), "b", points)],
-        Axis(_("labels learned from"), lambda x: number(x)),
-        Axis(_("exact match"), lambda y: percent(y), high=1.0 if judged and max(p.y for p in points) > 0.8 else None),
-    )
-    champion = figures.history.champion
-    now = (
-        _("%(name)s is in service since %(when)s.", name=champion.name, when=when(figures.history.since))
-        if champion
-        else _("The base is in service.")
-    )
-    rows = [
-        [
-            version.name,
-            number(version.labels),
-            number(version.exam),
-            "–" if version.mean is None else percent(version.mean, 1),
-            decision(version),
-            when(datetime.fromisoformat(version.created)) if version.created else "–",
-            "; ".join(version.reasons),
-        ]
-        for version in reversed(versions)
-    ]
-    head = [_("Version"), _("Labels"), _("Exam"), _("Exact match"), _("Decision"), _("Made"), _("Reasons")]
-    return Section("learning", title, now, [_("Rings are versions that the gate rejected.")], chart, Table(head, rows))
-
-
-def has_report(version: Version) -> bool:
-    return (version.path / "report" / "report.html").is_file()
-
-
-def decision(version: Version) -> str:
-    words = {
-        "promoted": _("promoted"),
-        "rejected": _("rejected"),
-        "imported": _("imported"),
-        "forced": _("promoted by hand"),
-    }
-    said = words.get(version.decision, version.decision)
-    return _("%(decision)s (provisional)", decision=said) if version.provisional else said
 
 
 def certified(figures: Figures, misread: float, level: float) -> Section:
@@ -82,7 +19,12 @@ def certified(figures: Figures, misread: float, level: float) -> Section:
         return Section("certified", title, _("The champion has not been judged on exam cheques yet."))
     confidence, right = graded.cheque()
     found = certify(confidence, right, misread, level)
-    words = _more(found, [(o.n, o.share) for o in outlook(confidence, right, misread, level)])
+    counts = _(
+        "%(judged)s exam cheques were judged when the version was made, %(later)s were labelled since.",
+        judged=number(found.n - graded.later),
+        later=number(graded.later),
+    )
+    words = [counts, *_more(found, [(o.n, o.share) for o in outlook(confidence, right, misread, level)])]
     points = curve(confidence, right, level)
     series = [
         Series(_("certified"), "b", [Point(p.misread, p.certified, _told(p.misread, p.certified)) for p in points]),

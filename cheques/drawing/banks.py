@@ -184,7 +184,6 @@ BANKS = (
         ),
     ),
 )  # fmt: skip
-BY_NAME = {bank.name: bank for bank in BANKS}
 
 COUNTRIES = {
     "EUR": "France",

@@ -12,10 +12,11 @@ from PIL import Image, ImageDraw
 
 from cheques.drawing import damage as damages
 from cheques.drawing import names, paper, strokes
-from cheques.drawing.banks import BANKS, BY_NAME, COUNTRIES, NATIVE, Bank, Print, Rule, print_text, printed
+from cheques.drawing.banks import BANKS, COUNTRIES, NATIVE, Bank, Print, Rule, print_text, printed
 from cheques.drawing.content import Content, choose_content
 from cheques.drawing.hands import Hand, choose_hand
 from cheques.drawing.handwriting import Style, style, width, write
+from cheques.drawing.other_banks import BY_NAME
 
 Box = tuple[int, int, int, int]
 PENS = (
@@ -55,7 +56,7 @@ def draw_cheque(
     """The cheque of a seed: the same arguments give the same pixels.
 
     `hands` is "seen", "unseen", "all" or one hand's name, and `hand` names one too; `banks` are the names to choose
-    among (all of them otherwise); `damage` from 0 (as drawn) to 1 (a careless scan), otherwise chosen for each cheque.
+    among (all of BANKS otherwise); `damage` from 0 (as drawn) to 1 (a careless scan), otherwise chosen for each cheque.
     Raises ValueError for unknown hands and banks.
     """
     rng = random.Random(seed)

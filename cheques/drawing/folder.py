@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cheques.drawing.cheque import Drawn, draw_cheque
 from cheques.drawing.hands import hands_called
+from cheques.drawing.other_banks import banks_called
 
 TRUTH = "truth.jsonl"
 FIRST = 10**12  # pretraining draws below this: a folder never holds a cheque that was trained on
@@ -19,26 +20,32 @@ def cheque_seed(seed: int, number: int) -> int:
     return FIRST + seed * 1_000_000 + number
 
 
-def cheque(seed: int, number: int, hands: str = "seen") -> Drawn:
+def cheque(seed: int, number: int, hands: str = "seen", banks: str = "seen") -> Drawn:
     """Cheque `number` (from 1) of the folder of a seed."""
-    return draw_cheque(cheque_seed(seed, number), hands)
+    return draw_cheque(cheque_seed(seed, number), hands, banks=banks_called(banks))
 
 
 def write_folder(
-    folder: Path, count: int, seed: int, hands: str = "seen", on_drawn: Callable[[], object] | None = None
+    folder: Path,
+    count: int,
+    seed: int,
+    hands: str = "seen",
+    on_drawn: Callable[[], object] | None = None,
+    banks: str = "seen",
 ) -> Path:
     """Draws `count` cheques into a folder and returns the path of its truth.jsonl.
 
     truth.jsonl appears (or is replaced) at the end and whole, so that a folder with one is complete. `on_drawn` is
-    called after each cheque. Raises ValueError for unknown hands, OSError where nothing can be written.
+    called after each cheque. Raises ValueError for unknown hands and banks, OSError where nothing can be written.
     """
     hands_called(hands)
+    banks_called(banks)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{TRUTH}.{os.getpid()}"
     try:
         with unfinished.open("w", encoding="utf-8") as lines:
             for number in range(1, count + 1):
-                drawn = cheque(seed, number, hands)
+                drawn = cheque(seed, number, hands, banks)
                 name = f"c{number:04d}.png"
                 drawn.image.save(folder / name, compress_level=3)
                 lines.write(json.dumps({"image": name, **drawn.truth}, ensure_ascii=False) + "\n")

@@ -37,7 +37,7 @@ class LocalReader:
         self._open: Callable[[], Loaded] = lambda: load(settings.model, settings.device, settings.threads)
         self._model, self._batch, self._as_it_is = settings.model, settings.batch, False
         self._lock = threading.RLock()
-        self._session: _Session | None = _Session(self._open())
+        self._session: _Session | None = _Session(self._open(), self._model)
 
     @classmethod
     def from_model(cls, model: Any, processor: Any, *, batch: int = 8) -> LocalReader:
@@ -47,7 +47,7 @@ class LocalReader:
         self._open = lambda: ready(model, processor)
         self._model, self._batch, self._as_it_is = "", batch, True
         self._lock = threading.RLock()
-        self._session = _Session(self._open())
+        self._session = _Session(self._open(), self._model)
         return self
 
     def read(
@@ -58,7 +58,7 @@ class LocalReader:
         Raises ReaderError (an adapter for another base, a card too small for one cheque).
         """
         with self._lock:
-            session = self._session = self._session or _Session(self._open())
+            session = self._session = self._session or _Session(self._open(), self._model)
             if not self._as_it_is:
                 session.adapters.use(adapter)
             calibration = calibration_of(self._model, adapter)
@@ -84,9 +84,9 @@ class LocalReader:
 class _Session:
     """A loaded model with its adapters, between two closes."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, name: str) -> None:
         self.loaded = loaded
-        self.adapters = Adapters(loaded.model)
+        self.adapters = Adapters(loaded.model, name)
         self._prompts: dict[str, str] = {}
         self._pooled: Any = None
 

@@ -6,19 +6,19 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from cheques.reading.base import CONFIG, check_base
 from cheques.reading.local_model import why
 from cheques.reading.reader import Adapter, ReaderError
 
 KEPT = 4  # adapters in memory; the one used longest ago is dropped first
 WEIGHTS = "adapter_model.safetensors"
-CONFIG = "adapter_config.json"
 
 
 class Adapters:
-    """The adapters of one base model, which stays usable without them."""
+    """The adapters of one base model, which stays usable without them. `name`: its folder or hub name."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Any, name: str) -> None:
+        self._model, self._name = model, name
         self._peft: Any | None = None
         self._names: dict[str, str] = {}  # of the adapters in memory, the one used last at the end -> name for peft
         self._current: str | None = None
@@ -75,6 +75,7 @@ class Adapters:
             raise ReaderError(
                 f"adapter {adapter.name}: {weights} is cut short or damaged ({why(error)}): promote another version"
             ) from None
+        check_base(adapter, self._name)
         if not shapes or not all(self._fits(key, shape) for key, shape in shapes.items()):
             raise ReaderError(
                 f"adapter {adapter.name} was trained on another base: set CHEQUEMATE_MODEL to that one, or train again"

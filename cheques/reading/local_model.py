@@ -69,9 +69,17 @@ def as_read(model: Any) -> None:
     visual = vision_tower(model)
     if visual is None or next(model.parameters()).device.type != "cpu" or not fast_bfloat16():
         return
+    visual.to(torch.bfloat16)
+    quick_sight(model)
+
+
+def quick_sight(model: Any) -> None:
+    """On a CPU that is fast in bfloat16: attention of the vision tower in two plain products, twice as fast."""
+    visual = vision_tower(model)
+    if visual is None or next(model.parameters()).device.type != "cpu" or not fast_bfloat16():
+        return
     from transformers import AttentionInterface
 
-    visual.to(torch.bfloat16)
     AttentionInterface.register("two_products", _two_products)
     visual.config._attn_implementation = "two_products"
 
@@ -81,8 +89,9 @@ def _two_products(
 ) -> tuple[Any, None]:
     """Attention of one image, written out: in bfloat16 on a CPU twice as fast as torch's own, and as exact."""
     assert attention_mask is None
-    weights = torch.softmax((query * scaling) @ key.transpose(-1, -2), -1)
-    return (weights @ value).transpose(1, 2).contiguous(), None
+    with torch.autocast("cpu", enabled=False):  # it would take the softmax, the largest part, in float32
+        weights = torch.softmax((query * scaling) @ key.transpose(-1, -2), -1)
+        return (weights @ value).transpose(1, 2).contiguous(), None
 
 
 def ready(model: Any, processor: Any) -> Loaded:

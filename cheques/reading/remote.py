@@ -33,7 +33,7 @@ class RemoteReader:
         self._server = Server(str(settings.reader_url), key)
         self._model = self._server.base_model(settings.model)
         self._named = settings.model
-        self._adapters = RemoteAdapters(self._server, self._model, settings.home / "probe")
+        self._adapters = RemoteAdapters(self._server, settings.model, self._model, settings.home / "probe")
         self._pool = ThreadPoolExecutor(settings.batch, thread_name_prefix="reader")
 
     def read(

@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image as Images
 
 from cheques.fields import CHEQUE
+from cheques.reading.base import check_base
 from cheques.reading.reader import Adapter, ReaderError
 from cheques.reading.remote_server import Server
 
@@ -20,10 +21,14 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 class RemoteAdapters:
-    """The adapters of one base on one server. `probe` is a folder, seen by the server too, for a trial adapter."""
+    """The adapters of one base on one server.
 
-    def __init__(self, server: Server, base: str, probe: Path) -> None:
-        self._server, self._base, self._probe = server, base, probe
+    model: the base's folder or hub name here. base: its name on the server. probe: a folder, seen by the server too,
+    for a trial adapter.
+    """
+
+    def __init__(self, server: Server, model: str, base: str, probe: Path) -> None:
+        self._server, self._model, self._base, self._probe = server, model, base, probe
         self._names: dict[str, str] = {}  # adapter -> its name on the server, the one used last at the end
         self._sees_vision: bool | None = None
         self._lock = threading.Lock()
@@ -58,6 +63,7 @@ class RemoteAdapters:
             raise ReaderError(
                 f"adapter {adapter.name}: no {WEIGHTS} in {adapter.path}: promote another version"
             ) from None
+        check_base(adapter, self._model)
         # Loading in place serves stale weights, so a name is never used for other weights.
         name = f"{adapter.name.replace('/', '-')}-{digest}"
         self._server.load_adapter(name, str(adapter.path.resolve()))

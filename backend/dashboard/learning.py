@@ -1,0 +1,93 @@
+"""The learning curve as the trainer left it in the project's folder: what 100 more labels would bring.
+
+The file and every key of it are described in trainer/progress.py, which writes it after each version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backend.trial import Estimate
+
+FILE = "learning.json"
+
+
+@dataclass(frozen=True)
+class Target:
+    """An exact match, and the lessons it takes in all; None beyond what these versions show."""
+
+    exact: float
+    labels: int | None
+    low: int | None
+    high: int | None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The fitted curve. labels: lessons now; gain: of `more` of them; horizon: nothing is said of what lies beyond.
+
+    along: (lessons, exact match). paired: versions were compared cheque by cheque.
+    """
+
+    labels: int
+    now: Estimate
+    more: int
+    gain: Estimate
+    horizon: int
+    targets: tuple[Target, ...]
+    along: tuple[tuple[int, Estimate], ...]
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Learning:
+    """own: each version's (and the `base`'s) exact match by itself. expected or lack: what is missing, have, needed."""
+
+    own: Mapping[str, Estimate] = field(default_factory=dict)
+    exam: Mapping[str, int] = field(default_factory=dict)
+    expected: Expected | None = None
+    lack: tuple[str, int, int] | None = None
+
+
+NOTHING_LEARNT = Learning()
+
+
+def learning_of(folder: Path) -> Learning:
+    """Nothing where the file is not there yet, or damaged: the next version writes it anew."""
+    try:
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        points = {str(one["version"]): one for one in content["points"]}
+        lack = content.get("lack")
+        return Learning(
+            own={name: _estimate(one, "mean") for name, one in points.items()},
+            exam={name: int(one["exam"]) for name, one in points.items()},
+            expected=_expected(content) if content["enough"] else None,
+            lack=(str(lack["what"]), int(lack["have"]), int(lack["needed"])) if lack else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return NOTHING_LEARNT
+
+
+def _expected(content: dict[str, Any]) -> Expected:
+    return Expected(
+        labels=int(content["labels"]),
+        now=_estimate(content["now"]),
+        more=int(content["more"]),
+        gain=_estimate(content["gain"]),
+        horizon=int(content["horizon"]),
+        targets=tuple(
+            Target(float(one["target"]), one["labels"], one["low"], one["high"])
+            for one in content["targets"]
+            if not one["reached"]
+        ),
+        along=tuple((int(one["labels"]), _estimate(one)) for one in content["curve"]),
+        paired=content["method"] == "paired",
+    )
+
+
+def _estimate(one: dict[str, Any], key: str = "value") -> Estimate:
+    return Estimate(float(one[key]), float(one["low"]), float(one["high"]))

@@ -1,0 +1,174 @@
+"""The learning curve as a section: the versions and the gate's decisions, and what more labels would bring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from markupsafe import Markup
+
+from backend.dashboard.charts import Axis, Point, Series, lines
+from backend.dashboard.figures import Figures
+from backend.dashboard.learning import Expected, Learning, Target
+from backend.dashboard.loop import History
+from backend.dashboard.view import Section, Table
+from backend.dashboard.words import interval, number, percent, when
+from backend.dashboard.words import say as _
+from backend.trial import Estimate
+from trainer.versions import Version
+
+MORE = 100  # labels, spoken of before any gain is known
+NEAR_THE_TOP = 0.8  # exact match from which the axis ends at 1
+
+
+def learning(figures: Figures, report_url: str) -> Section:
+    """report_url: with VERSION in place of the version's name."""
+    history, learnt = figures.history, figures.history.learning
+    title = _("Learning curve")
+    if not history.versions:
+        return Section("learning", title, _("No version was trained yet: the base reads."))
+    service = (
+        _("%(name)s is in service since %(when)s.", name=history.champion.name, when=when(history.since))
+        if history.champion
+        else _("The base is in service.")
+    )
+    finding, words = service, [_missing(learnt)]
+    if learnt.expected:
+        finding, words = _finding(learnt.expected), [service, *_targets(learnt.expected)]
+    words.append(_("Rings are versions that the gate rejected."))
+    return Section("learning", title, finding, words, _chart(title, history, report_url), _table(history))
+
+
+def has_report(version: Version) -> bool:
+    return (version.path / "report" / "report.html").is_file()
+
+
+def decision(version: Version) -> str:
+    words = {
+        "promoted": _("promoted"),
+        "rejected": _("rejected"),
+        "imported": _("imported"),
+        "forced": _("promoted by hand"),
+    }
+    said = words.get(version.decision, version.decision)
+    return _("%(decision)s (provisional)", decision=said) if version.provisional else said
+
+
+def _finding(expected: Expected) -> str:
+    points = _("points")
+    return _(
+        "Exact match %(now)s now; %(more)s more labels bring %(gain)s.",
+        now=percent(expected.now.mean),
+        more=number(expected.more),
+        gain=interval(expected.gain, 1, points, 100.0),
+    )
+
+
+def _missing(learnt: Learning) -> str:
+    if learnt.lack is None:
+        return _("What more labels would bring is computed with the next version.")
+    what, have, needed = learnt.lack
+    things = {
+        "versions": _("versions of different size"),
+        "exam": _("exam cheques"),
+        "labels": _("labels learned from"),
+    }
+    return _(
+        "What %(more)s more labels would bring: not enough yet, %(have)s of %(needed)s %(things)s.",
+        more=number(MORE),
+        have=number(have),
+        needed=number(needed),
+        things=things.get(what, what),
+    )
+
+
+def _targets(expected: Expected) -> list[str]:
+    said = [_target(one, expected) for one in expected.targets[:2]]
+    note = _("The curve: every power law that fits these versions about as well, their mean and the range of them all.")
+    return [*said, note]
+
+
+def _target(target: Target, expected: Expected) -> str:
+    if target.labels is None and target.low is not None:
+        return _(
+            "%(target)s takes more than %(horizon)s labels as the curve goes, %(low)s at best.",
+            target=percent(target.exact),
+            horizon=number(expected.horizon),
+            low=number(target.low),
+        )
+    if target.labels is None:
+        return _(
+            "%(target)s is not within reach of what these versions show (looked up to %(horizon)s labels).",
+            target=percent(target.exact),
+            horizon=number(expected.horizon),
+        )
+    high = _("more than %(n)s", n=number(expected.horizon)) if target.high is None else number(target.high)
+    return _(
+        "%(target)s takes about %(labels)s labels to learn from (%(low)s to %(high)s).",
+        target=percent(target.exact),
+        labels=number(target.labels),
+        low=number(target.labels if target.low is None else target.low),
+        high=high,
+    )
+
+
+def _chart(title: str, history: History, report_url: str) -> Markup:
+    learnt = history.learning
+    points = []
+    if base := learnt.own.get("base"):
+        points.append(_point(0, base.mean, f"{_('base')}: {percent(base.mean, 1)}", base))
+    points += [
+        replace(
+            _point(version.labels, version.mean or 0.0, _told(version), learnt.own.get(version.name)),
+            hollow=version.decision == "rejected",
+            href=report_url.replace("VERSION", version.name) if has_report(version) else "",
+        )
+        for version in history.versions
+        if version.mean is not None
+    ]
+    shown = [Series(_("mean exact match on the exam"), "b", points, joined=learnt.expected is None)]
+    if learnt.expected:
+        along = [_point(labels, at.mean, "", at) for labels, at in learnt.expected.along]
+        shown.insert(0, Series(_("fitted curve with its range"), "a", along, smooth=True))
+    top = max((point.high or point.y for one in shown for point in one.points), default=0.0)
+    up = Axis(_("exact match"), lambda y: percent(y), high=1.0 if top > NEAR_THE_TOP else None)
+    return lines(title, shown, Axis(_("labels learned from"), lambda x: number(x)), up)
+
+
+def _told(version: Version) -> str:
+    return f"{version.name}: {percent(version.mean or 0.0, 1)}, {decision(version)}"
+
+
+def _point(labels: int, exact: float, told: str, at: Estimate | None) -> Point:
+    return Point(labels, exact, told, at.low if at else None, at.high if at else None)
+
+
+def _table(history: History) -> Table:
+    """The versions, newest first; below them the base, and the curve where no version is yet."""
+    learnt, expected = history.learning, history.learning.expected
+    fitted = dict(expected.along) if expected else {}
+
+    def row(name: str, labels: int, exam: int | None, exact: float | None, rest: list[str]) -> list[str]:
+        own, at = learnt.own.get(name), fitted.get(labels)
+        return [
+            _("base") if name == "base" else name,
+            number(labels),
+            "–" if exam is None else number(exam),
+            "–" if exact is None else percent(exact, 1),
+            _("%(low)s to %(high)s", low=percent(own.low), high=percent(own.high)) if own else "–",
+            interval(at, 1, "%", 100.0) if at else "–",
+            *rest,
+        ]
+
+    rows = []
+    for version in reversed(history.versions):
+        made = when(datetime.fromisoformat(version.created)) if version.created else "–"
+        rest = [decision(version), made, "; ".join(version.reasons)]
+        rows.append(row(version.name, version.labels, version.exam, version.mean, rest))
+    if base := learnt.own.get("base"):
+        rows.append(row("base", 0, learnt.exam["base"], base.mean, ["–", "–", ""]))
+    if expected:
+        later = _("with %(n)s more", n=number(expected.more))
+        rows.append(row(later, expected.labels + expected.more, None, None, ["–", "–", ""]))
+    head = [_("Version"), _("Labels"), _("Exam"), _("Exact match"), _("Interval"), _("Curve")]
+    return Table([*head, _("Decision"), _("Made"), _("Reasons")], rows)

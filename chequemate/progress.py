@@ -1,0 +1,87 @@
+"""`chequemate progress`: what the labels brought so far, and what more of them would bring."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from trainer.progress import Progress
+
+console = Console(soft_wrap=True)
+
+
+def progress(
+    project: Annotated[str, typer.Option(help="The Label Studio project's number, or local.")] = "local",
+    target: Annotated[
+        float | None, typer.Option(min=0.0, max=0.999, help="An exact match to reach: 0.9; the next ones otherwise.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there; - for the screen.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curve there, as SVG.")] = None,
+) -> None:
+    """Say when to stop labelling: the learning curve of the versions on disk, and what 100 more labels would bring.
+
+    What the page for the lead shows of it is brought up to date as well. --json: see trainer/progress.py.
+    """
+    from cheques.settings import settings
+    from studio.projects import folder
+    from trainer.progress import as_json, keep, progress_of
+    from trainer.versions import Versions
+
+    versions = Versions(settings().home, project)
+    place = folder(settings().home, project)
+    found = progress_of(versions)
+    with suppress(OSError):  # another's home can be looked at, too
+        if place.is_dir():
+            keep(found, place)
+    content = as_json(found, [] if target is None else [target])
+    on_screen = json_file is not None and str(json_file) == "-"
+    if on_screen:
+        sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    else:
+        _show(found, target)
+    if json_file is not None and not on_screen:
+        _write(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    if plot is not None:
+        from trainer.plots import learning_curve
+
+        _write(plot, learning_curve(content))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}; give a file that can be written") from None
+
+
+def _show(found: Progress, target: float | None) -> None:
+    from trainer.learning import own_interval
+    from trainer.progress import sentence, target_sentence, targets
+
+    if not found.rows:
+        console.print(f"project {found.project} has no version that was judged on an exam yet")
+    else:
+        table = Table("version", "labels", "exam", "exact match", "95 %", "decision", title=f"project {found.project}")
+        for row in found.rows:
+            low, high = own_interval(row.point)
+            decision = row.version.decision if row.version else ""
+            cells = (str(row.point.labels), str(row.point.n), f"{row.point.mean:.2f}", f"{low:.2f} to {high:.2f}")
+            table.add_row(row.name, *cells, decision)
+        console.print(table)
+    if found.left_out:
+        console.print(f"left out: {found.left_out} versions of another base model or form")
+    console.print(sentence(found), style="bold", markup=False, highlight=False)
+    if found.curve is None:
+        return
+    for needed in targets(found.curve, [] if target is None else [target]):
+        console.print(target_sentence(found.curve, needed), markup=False, highlight=False)
+    if not found.curve.paired:
+        console.print("Some reports do not say which cheques were right: intervals are wider than they need be.")

@@ -1,0 +1,192 @@
+"""`chequemate replay`: is the chosen order of labelling better than chance? Replayed on drawn mail, truth known."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+console = Console()
+COLOURS = {"random": "#9aa5b1", "uncertainty": "#d97a1d", "diverse": "#5a9a5a", "active": "#2f6fb0"}
+
+
+def replay(
+    strategies: Annotated[
+        str, typer.Option(help="Comma-separated: random, uncertainty, diverse, active.")
+    ] = "random,active",
+    seeds: Annotated[int, typer.Option(min=1, help="How many times, each with a mail of its own.")] = 8,
+    first_seed: Annotated[int, typer.Option(min=0, help="Tune on some, report on others.")] = 1,
+    start: Annotated[int, typer.Option(min=1, help="Labels at the first training, chosen by chance.")] = 20,
+    steps: Annotated[int, typer.Option(min=2, help="Trainings, the first and the last among them.")] = 6,
+    to: Annotated[int, typer.Option(min=2, help="Labels at the last training.")] = 200,
+    pool: Annotated[int, typer.Option(min=3, help="Cheques to choose from.")] = 400,
+    test: Annotated[int, typer.Option(min=3, help="Cheques that everything is judged on.")] = 240,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each training.")] = 4,
+    jobs: Annotated[int, typer.Option(min=1, help="Cells at once; on a CPU as many as there are cores.")] = 1,
+    out: Annotated[Path, typer.Option(help="Where each cell is kept: a replay that was cut off goes on.")] = Path(
+        "replay"
+    ),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write curves and differences there.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curves there (SVG).")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small one, minutes on two cores: it proves nothing.")
+    ] = False,
+) -> None:
+    """Train on the labels that each strategy would have asked for, and compare the learning curves."""
+    from worker.acquisition import STRATEGIES
+    from worker.replay import Plan
+
+    names = tuple(name.strip() for name in strategies.split(",") if name.strip())
+    if unknown := [name for name in names if name not in STRATEGIES] or (not names and ["nothing"]):
+        raise typer.BadParameter(f"no strategy {unknown[0]}: give some of {', '.join(STRATEGIES)}")
+    if quick:
+        seeds, start, steps, to, pool, test, epochs = min(seeds, 2), 8, 2, 16, 40, 24, 1
+    if not start < to <= pool:
+        raise typer.BadParameter("the labels must rise from --start to --to, and the --pool hold as many")
+    labels = tuple(round(start + (to - start) * number / (steps - 1)) for number in range(steps))
+    plan = Plan(
+        strategies=names,
+        seeds=tuple(range(first_seed, first_seed + seeds)),
+        labels=labels,
+        pool=pool,
+        test=test,
+        epochs=epochs,
+        folder=_folder(out, labels, pool, test, epochs),
+    )
+    began = time.monotonic()
+    _replay(plan, jobs)
+    found = result(plan) | {"seconds": round(time.monotonic() - began)}
+    if json_file:
+        json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if plot:
+        plot.write_text(drawing(found), encoding="utf-8")
+    console.print(table(found))
+
+
+def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: int) -> Path:
+    """Cells of one setting and one base model alone: with others they could not be compared."""
+    from cheques.reading.base import base_identity
+    from cheques.settings import settings
+
+    base = base_identity(settings().model).replace("/", "-")
+    folder = out / f"{base}-{'-'.join(map(str, labels))}-pool{pool}-test{test}-epochs{epochs}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _replay(plan: Any, jobs: int) -> None:
+    """Every cell, stage by stage, some at once; cells that are there already count as done."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from worker.replay import run
+
+    if jobs > 1:
+        os.environ["OMP_NUM_THREADS"] = str(
+            max(1, (os.cpu_count() or 1) // jobs)
+        )  # the workers read it when they begin
+    bar = Progress(TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with bar, ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as workers:
+        task = bar.add_task("", total=sum(map(len, plan.stages())))
+        for stage in plan.stages():
+            for _ in ended([workers.submit(run, plan, *cell) for cell in stage]):
+                bar.advance(task)
+
+
+def ended(futures: list[Any]) -> Iterable[None]:
+    """One after the other as they end; the first error stops what has not begun."""
+    from concurrent.futures import as_completed
+
+    for future in as_completed(futures):
+        if error := future.exception():
+            for other in futures:
+                other.cancel()
+            raise error
+        yield
+
+
+def result(plan: Any) -> dict[str, Any]:
+    """The replay as JSON: what was done, the curves and their differences, and every cell."""
+    import numpy as np
+
+    from worker.curves import compared
+    from worker.replay import FIRST, run
+
+    def cell(strategy: str, seed: int, labels: int) -> Any:
+        return run(plan, FIRST if labels == plan.labels[0] else strategy, seed, labels)
+
+    cells = {name: [[cell(name, seed, n) for n in plan.labels] for seed in plan.seeds] for name in plan.strategies}
+    means = {name: np.array([[one.mean for one in row] for row in rows]) for name, rows in cells.items()}
+    tails = {name: np.array([[one.tail for one in row] for row in rows]) for name, rows in cells.items()}
+    about = {"pool": plan.pool, "test": plan.test, "epochs": plan.epochs, "model": plan.folder.name.split("-pool")[0]}
+    each = [
+        {
+            "strategy": name,
+            "seed": one.seed,
+            "labels": one.labels,
+            "mean": one.mean,
+            "tail": one.tail,
+            "kinds": one.kinds,
+        }
+        for name, rows in cells.items()
+        for row in rows
+        for one in row
+    ]
+    return about | compared(means, tails, plan.labels) | {"cells": each}
+
+
+def table(found: dict[str, Any]) -> Table:
+    """The curves for people, each with its 95 % interval over the seeds."""
+    shown = Table(title=f"exact match over {found['seeds']} seeds; the long tail alone in brackets")
+    shown.add_column("labels", justify="right")
+    for name in found["curves"]:
+        shown.add_column(name, justify="right")
+    for place, labels in enumerate(found["labels"]):
+        points = [curve[place] for curve in found["curves"].values()]
+        shown.add_row(str(labels), *(f"{_shown(p, 'mean')} ({_shown(p, 'tail')})" for p in points))
+    if matching := found.get("labels_to_match_random"):
+        shown.add_section()
+        shown.add_row("as good as random's last at", *(str(matching[name] or "never") for name in found["curves"]))
+        sure = found["beats_random"]
+        shown.add_row(
+            "beats random", *("" if sure.get(name) is None else f"{sure[name]:.0%}" for name in found["curves"])
+        )
+    return shown
+
+
+def _shown(point: dict[str, Any], what: str) -> str:
+    low, high = point[f"{what}_low"], point[f"{what}_high"]
+    return f"{point[what]:.3f}" + (f" ±{(high - low) / 2:.3f}" if low is not None else "")
+
+
+def drawing(found: dict[str, Any]) -> str:
+    """The curves as SVG: the whole mail, and its long tail."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    for axes, what, title in zip(figure.subplots(1, 2), ("mean", "tail"), ("whole mail", "long tail"), strict=True):
+        for name, curve in found["curves"].items():
+            at, heights = found["labels"], [point[what] for point in curve]
+            axes.plot(at, heights, color=COLOURS[name], marker="o", markersize=3, label=name)
+            if curve[0][f"{what}_low"] is not None:
+                lows, highs = ([point[f"{what}_{end}"] for point in curve] for end in ("low", "high"))
+                axes.fill_between(at, lows, highs, color=COLOURS[name], alpha=0.15, linewidth=0)
+        axes.set_title(f"{title}, {found['seeds']} seeds", fontsize=10)
+        axes.set_xlabel("labels")
+        axes.set_ylabel("exact match")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

@@ -1,0 +1,112 @@
+"""The replay: mail as unbalanced as real mail, cells that go on where they were, curves and their differences."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from chequemate.cli import app
+from cheques.drawing.mail import COMMON, SHARES, mail
+from worker.curves import compared, reaches, sure_above_zero
+from worker.replay import FIRST, Cell, Plan, run
+
+LABELS = (20, 80, 140, 200)
+
+
+def test_the_mail_is_unbalanced_and_the_same_for_the_same_seed() -> None:
+    pieces = list(mail(3, 300))
+    shares = {kind: count / 300 for kind, count in Counter(piece.kind for piece in pieces).items()}
+    assert all(abs(shares[kind] - SHARES[kind]) < 0.08 for kind in SHARES)
+    assert {piece.drawn.bank for piece in pieces if piece.kind == "common"} == set(COMMON)
+    again = list(mail(3, 5))
+    assert [one.drawn.image.tobytes() for one in again] == [one.drawn.image.tobytes() for one in pieces[:5]]
+
+
+def test_some_of_the_mail_is_written_twice_and_none_of_the_test() -> None:
+    def twins(pieces: list[tuple[tuple[str, str], ...]]) -> int:
+        return len(pieces) - len(set(pieces))
+
+    assert 10 <= twins([tuple(sorted(piece.drawn.truth.items())) for piece in mail(3, 300)]) <= 60
+    assert twins([tuple(sorted(piece.drawn.truth.items())) for piece in mail(4, 90, tuple(SHARES))]) <= 1
+
+
+def curves(*rows: list[float]) -> np.ndarray:
+    return np.array(rows)
+
+
+def test_a_strategy_that_is_always_two_points_better_is_found_better() -> None:
+    chance = curves([0.5, 0.6, 0.65, 0.7], [0.52, 0.61, 0.68, 0.72], [0.49, 0.6, 0.66, 0.69])
+    noise = np.random.default_rng(1).normal(0, 0.002, chance.shape)
+    better = chance + np.array([0, 0.04, 0.04, 0.04]) + noise
+    found = compared({"random": chance, "active": better}, {"random": chance, "active": better}, LABELS)
+    assert found["labels_to_match_random"]["random"] == 200 and 120 < found["labels_to_match_random"]["active"] < 160
+    assert found["beats_random"]["active"] > 0.99
+    gain = found["difference"]["active"][2]
+    assert gain["mean_low"] < 0.04 < gain["mean_high"] and gain["mean_low"] > 0
+    assert found["area"]["active"] > found["area"]["random"]
+
+
+def test_one_seed_has_no_interval_and_a_strategy_that_never_gets_there_says_so() -> None:
+    one = {"random": curves([0.5, 0.6, 0.65, 0.7]), "diverse": curves([0.5, 0.5, 0.5, 0.69])}
+    found = compared(one, one, LABELS)
+    assert found["labels_to_match_random"]["diverse"] is None and found["beats_random"]["diverse"] is None
+    assert found["curves"]["random"][0]["mean_low"] is None
+
+
+def test_it_reaches_between_two_measured_numbers() -> None:
+    assert reaches(np.array([0.5, 0.7]), (20, 80), 0.6) == 50
+    assert reaches(np.array([0.5, 0.7]), (20, 80), 0.4) == 20
+    assert reaches(np.array([0.5, 0.7]), (20, 80), 0.8) is None
+
+
+def test_how_sure_a_gain_is() -> None:
+    sure = sure_above_zero(np.array([0.02, 0.03, 0.025, 0.02]))
+    unsure = sure_above_zero(np.array([0.02, -0.03, 0.025, -0.02]))
+    assert sure is not None and unsure is not None and sure > 0.99 and unsure < 0.7
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(("random", "active"), (1,), (4, 6), 12, 6, 1, tmp_path)
+
+
+def test_cells_follow_one_another_and_are_not_done_twice(plan: Plan) -> None:
+    """With the real model: the first cell is everybody's, the next ones add what their strategy chose."""
+    first = run(plan, FIRST, 1, 4)
+    active = run(plan, "active", 1, 6)
+    random = run(plan, "random", 1, 6)
+    assert set(first.chosen) < set(active.chosen) and set(first.chosen) < set(random.chosen)
+    assert len(active.chosen) == len(random.chosen) == 6 == sum(active.kinds.values())
+    assert 0 < active.mean <= 1 and 0 <= active.tail <= 1
+    stamp = {path: path.stat().st_mtime_ns for path in plan.folder.iterdir()}
+    assert run(plan, "active", 1, 6) == active
+    assert {path: path.stat().st_mtime_ns for path in plan.folder.iterdir()} == stamp
+    assert not [path for path in plan.folder.iterdir() if path.name.startswith("training")]
+
+
+def test_the_verb_goes_on_from_the_cells_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells made elsewhere are taken as they are: the curves come from them, and nothing is trained."""
+    from cheques.reading.base import base_identity
+    from cheques.settings import settings
+
+    folder = tmp_path / f"{base_identity(settings().model)}-8-16-pool40-test24-epochs1"
+    folder.mkdir()
+    for name, labels, mean in ((FIRST, 8, 0.5), ("random", 16, 0.6), ("active", 16, 0.7)):
+        cell = Cell(name, 1, labels, mean, mean - 0.2, tuple(range(labels)), {"common": labels}, 1.0)
+        (folder / f"{name}-1-{labels}.json").write_text(json.dumps(cell.__dict__))
+    arguments = ["replay", "--quick", "--seeds", "1", "--out", str(tmp_path), "--json", str(tmp_path / "r.json")]
+    done = CliRunner().invoke(app, [*arguments, "--plot", str(tmp_path / "r.svg")])
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["labels_to_match_random"] == {"random": 16, "active": 12}
+    assert "<svg" in (tmp_path / "r.svg").read_text()
+
+
+def test_an_unknown_strategy_is_one_line() -> None:
+    done = CliRunner().invoke(app, ["replay", "--strategies", "random,clever"])
+    assert done.exit_code == 2 and "clever" in done.output

@@ -1,0 +1,206 @@
+"""When to stop: the learning curve of a project, from its versions and their reports, in words and as JSON.
+
+`projects/<project>/learning.json` is what the page for the lead shows, written anew after each version:
+
+    {"project": "7", "at": ISO time, "left_out": versions of another base or form,
+     "points": [{"version": "base" or "v1", "labels": lessons learned from, "exam": cheques judged on,
+                 "mean": exact match, "low", "high": its 95 % interval, "decision": null for the base}],
+     "enough": true,
+     "lack": null, or {"what": "versions", "exam" or "labels", "have", "needed"} where not enough,
+     "sentence": the answer in English,
+     -- where enough:
+     "method": "paired" (compared cheque by cheque) or "parametric" (some reports do not say which cheques were right),
+     "labels": of the version with most of them, "now": {"value", "low", "high"} of the curve there,
+     "more": 100, "gain": {"value", "low", "high"} of so many more labels,
+     "horizon": labels up to which something is said,
+     "targets": [{"target", "reached", "labels": in all, null beyond the horizon, "low", "high": likewise}],
+     "curve": [{"labels", "value", "low", "high"}] from no label to `more` than now, the versions' own among them}
+
+Exact match and its differences are shares: 0.02 is two points.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.disk import replace_file
+from trainer.learning import Curve, Lack, Needed, Point, fit, lacking, own_interval
+from trainer.versions import Version, Versions
+
+FILE = "learning.json"
+MORE = 100  # labels
+TARGETS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
+TARGETS_SAID = 3  # the next ones above where the curve is now
+STEPS = 40  # of the curve
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reader on the curve. version: None for the base."""
+
+    version: Version | None
+    point: Point
+
+    @property
+    def name(self) -> str:
+        return self.version.name if self.version else "base"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """rows: the base if it was judged, then the versions, oldest first. curve or lack: one of the two."""
+
+    project: str
+    rows: tuple[Row, ...]
+    left_out: int
+    curve: Curve | None
+    lack: Lack | None
+
+
+def progress_of(versions: Versions) -> Progress:
+    """Every judged version, promoted or rejected, that has the base and the form of the newest one."""
+    judged = [one for one in versions.list() if one.mean is not None and one.exam]
+    alike = [one for one in judged if (one.base, one.form) == (judged[-1].base, judged[-1].form)]
+    reports = [_report(one) for one in alike]
+    rows = [Row(one, _candidate(one, report)) for one, report in zip(alike, reports, strict=True)]
+    if base := _base(reports):
+        rows.insert(0, Row(None, base))
+    points = [row.point for row in rows]
+    lack = lacking(points, MORE)
+    return Progress(versions.project, tuple(rows), len(judged) - len(alike), None if lack else fit(points), lack)
+
+
+def keep(found: Progress, folder: Path) -> None:
+    """Write FILE in the project's folder, for the page. Raises OSError."""
+    replace_file(folder / FILE, json.dumps(as_json(found), indent=1, ensure_ascii=False) + "\n")
+
+
+def targets(curve: Curve, wanted: Sequence[float] = ()) -> list[Needed]:
+    """What these targets take, or else the next round ones above where the curve is now."""
+    now = round(curve.at(curve.labels).value, 2)  # as it is said: nobody asks for 0.80 at 0.80
+    return [curve.needed(one) for one in wanted or [one for one in TARGETS if one > now][:TARGETS_SAID]]
+
+
+def as_json(found: Progress, wanted: Sequence[float] = ()) -> dict[str, Any]:
+    """See this module's docstring. wanted: targets, the next round ones where there is none."""
+    curve = found.curve
+    content: dict[str, Any] = {
+        "project": found.project,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "left_out": found.left_out,
+        "points": [_row(row) for row in found.rows],
+        "enough": curve is not None,
+        "lack": found.lack and asdict(found.lack),
+        "sentence": sentence(found),
+    }
+    if curve is None:
+        return content
+    end = curve.labels + MORE
+    along = sorted({*np.linspace(0, end, STEPS).astype(int).tolist(), *(row.point.labels for row in found.rows), end})
+    return content | {
+        "method": "paired" if curve.paired else "parametric",
+        "labels": curve.labels,
+        "now": asdict(curve.at(curve.labels)),
+        "more": MORE,
+        "gain": asdict(curve.gain(MORE)),
+        "horizon": curve.horizon,
+        "targets": [asdict(one) for one in targets(curve, wanted)],
+        "curve": [{"labels": labels, **asdict(curve.at(labels))} for labels in along],
+    }
+
+
+def sentence(found: Progress) -> str:
+    """`exact match 0.83 now; 100 more labels bring +0.02 (0.00 to 0.04)`, or what is missing to say that."""
+    if found.lack:
+        words = {"exam": "exam cheques", "labels": "labels learned from"}
+        lack = found.lack
+        if lack.what == "versions":
+            return f"not enough yet: {lack.have} version{'' if lack.have == 1 else 's'}, {lack.needed} needed"
+        return f"not enough yet: {lack.have} {words[lack.what]}, {lack.needed} needed"
+    assert found.curve is not None
+    now, gain = found.curve.at(found.curve.labels), found.curve.gain(MORE)
+    return (
+        f"exact match {now.value:.2f} now; "
+        f"{MORE} more labels bring {gain.value:+.2f} ({_plain(gain.low)} to {_plain(gain.high)})"
+    )
+
+
+def target_sentence(curve: Curve, needed: Needed) -> str:
+    """What a target takes, never further than the curve reaches."""
+    if needed.reached:
+        return f"{needed.target:.2f} is reached now"
+    if needed.labels is None and needed.low is not None:
+        return f"{needed.target:.2f} takes more than {curve.horizon} labels as the curve goes, {needed.low} at best"
+    if needed.labels is None:
+        return (
+            f"{needed.target:.2f} is not within reach of what these versions show (looked up to {curve.horizon} labels)"
+        )
+    low = needed.low if needed.low is not None else needed.labels
+    high = f"{needed.high}" if needed.high is not None else f"more than {curve.horizon}"
+    return f"{needed.target:.2f} takes about {needed.labels} labels to learn from ({low} to {high})"
+
+
+def _plain(value: float) -> str:
+    return f"{value + 0.0:.2f}"
+
+
+def _row(row: Row) -> dict[str, Any]:
+    low, high = own_interval(row.point)
+    return {
+        "version": row.name,
+        "labels": row.point.labels,
+        "exam": row.point.n,
+        "mean": row.point.mean,
+        "low": low,
+        "high": high,
+        "decision": row.version and row.version.decision,
+    }
+
+
+def _candidate(version: Version, report: dict[str, Any]) -> Point:
+    """By cheque where the report says it, else as the version's record has it."""
+    if scores := _scores(report, "right"):
+        return Point(version.labels, len(scores), sum(scores.values()) / len(scores), scores)
+    return Point(version.labels, version.exam, min(1.0, max(0.0, version.mean or 0.0)))
+
+
+def _base(reports: Sequence[dict[str, Any]]) -> Point | None:
+    """The base on every cheque that any report has it on, as last judged; by its mean where cheques are unknown."""
+    scores = {cheque: score for report in reports for cheque, score in _scores(report, "base_right").items()}
+    if scores:
+        return Point(0, len(scores), sum(scores.values()) / len(scores), scores, trained=False)
+    for report in reversed(reports):
+        base = report.get("base")
+        n, mean = (base.get("n"), base.get("mean")) if isinstance(base, dict) else (None, None)
+        if isinstance(n, int) and n > 0 and isinstance(mean, float) and 0 <= mean <= 1:
+            return Point(0, n, mean, trained=False)
+    return None
+
+
+def _scores(report: dict[str, Any], key: str) -> dict[str, float]:
+    """The share of right fields of each exam cheque; nothing where the report does not say it of every one."""
+    cheques = report.get("cheques")
+    if not isinstance(cheques, list):
+        return {}
+    found = {}
+    for one in cheques:
+        right = one.get(key) if isinstance(one, dict) else None
+        if not isinstance(right, dict) or not right:
+            return {}
+        found[str(one.get("id"))] = sum(map(bool, right.values())) / len(right)
+    return found
+
+
+def _report(version: Version) -> dict[str, Any]:
+    try:
+        found = json.loads((version.path / "report" / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

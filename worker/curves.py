@@ -1,0 +1,81 @@
+"""Learning curves of several strategies over the same seeds, and what may be said of their difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Curves = NDArray[np.float64]  # (seeds, numbers of labels)
+LEVEL = 0.95
+
+
+def compared(curves: Mapping[str, Curves], tails: Mapping[str, Curves], labels: Sequence[int]) -> dict[str, Any]:
+    """What a replay shows, as JSON: curves with t intervals over seeds, and each strategy beside `random`.
+
+    area: the mean height of a curve. difference: from random's on the same seeds, paired. labels_to_match_random: the
+    number at which the mean curve reaches that of random at its end, None if it does not. beats_random: how sure it is
+    that the area is larger, by a one-sided paired t test; None below two seeds.
+    """
+    found: dict[str, Any] = {"labels": list(labels), "seeds": len(next(iter(curves.values())))}
+    found["curves"] = {name: _points(labels, curve, tails[name]) for name, curve in curves.items()}
+    found["area"] = {name: round(float(_areas(curve, labels).mean()), 4) for name, curve in curves.items()}
+    if (chance := curves.get("random")) is not None:
+        goal = float(chance[:, -1].mean())
+        others = {name: curve for name, curve in curves.items() if name != "random"}
+        found["difference"] = {
+            name: _points(labels, c - chance, tails[name] - tails["random"]) for name, c in others.items()
+        }
+        found["labels_to_match_random"] = {name: reaches(c.mean(axis=0), labels, goal) for name, c in curves.items()}
+        gains = {name: _areas(curve, labels) - _areas(chance, labels) for name, curve in others.items()}
+        found["beats_random"] = {name: sure_above_zero(gain) for name, gain in gains.items()}
+    return found
+
+
+def interval(values: Curves) -> tuple[float, float]:
+    """The t interval of a mean over seeds; NaN below two seeds."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def reaches(curve: Curves, labels: Sequence[int], goal: float) -> int | None:
+    """The first number of labels, between the measured ones too, at which a curve is as high as `goal`."""
+    for place, height in enumerate(curve):
+        if height >= goal - 1e-12:
+            if place == 0:
+                return labels[0]
+            share = (goal - curve[place - 1]) / (height - curve[place - 1])
+            return int(np.ceil(labels[place - 1] + share * (labels[place] - labels[place - 1]) - 1e-9))
+    return None
+
+
+def sure_above_zero(gains: Curves) -> float | None:
+    """1 - p of a one-sided t test that the mean gain is above zero; None below two seeds."""
+    if len(gains) < 2 or not gains.std():
+        return None
+    return round(float(1 - stats.ttest_1samp(gains, 0, alternative="greater").pvalue), 4)
+
+
+def _areas(curve: Curves, labels: Sequence[int]) -> Curves:
+    width = labels[-1] - labels[0] or 1
+    return np.asarray(np.trapezoid(curve, labels, axis=1)) / width if len(labels) > 1 else curve[:, 0]
+
+
+def _points(labels: Sequence[int], curve: Curves, tail: Curves) -> list[dict[str, Any]]:
+    points = []
+    for place, count in enumerate(labels):
+        point: dict[str, Any] = {"labels": count}
+        for name, values in (("mean", curve[:, place]), ("tail", tail[:, place])):
+            low, high = interval(values)
+            point |= {name: _number(values.mean()), f"{name}_low": _number(low), f"{name}_high": _number(high)}
+        points.append(point)
+    return points
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
