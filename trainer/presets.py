@@ -24,7 +24,7 @@ WORKING_GIB, WORKING_SHARE = 3.0, 0.06  # adapter, optimizer and checkpointed ac
 SMALL_WIDTH = 512  # hidden size up to which a model is learned from scratch, so to say: more steps, larger ones
 
 SMALL = LoraRecipe()
-LARGE = LoraRecipe(alpha=16, learning_rate=2e-4, epochs=4, batch=2, drawn=0.1)
+LARGE = LoraRecipe(alpha=16, learning_rate=2e-4, epochs=4, batch=2)
 
 
 def recipe_for(model: str, card_gib: float | None = None) -> LoraRecipe:

@@ -25,13 +25,13 @@ class LoraRecipe:
     dropout: float = 0.0
     vision: bool = True
     language: bool = True
-    learning_rate: float = 1e-3
+    learning_rate: float = 6e-4
     weight_decay: float = 0.01
     warmup: float = 0.1
-    epochs: int = 8
-    patience: int = 2
+    epochs: int = 6
+    patience: int = 1
     batch: int = 4
-    drawn: float = 0.2
+    drawn: float = 0.1
     apart: float = 0.2
     hard: float = 0.25
     augment: float = 1.0
