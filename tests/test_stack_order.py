@@ -1,4 +1,4 @@
-"""Two annotators at once on a real Label Studio: what they are served is the planned order, and never the same cheque."""
+"""Two annotators at once on a real Label Studio: served is the planned order, and never the same cheque twice."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_two_annotators_follow_the_order_before_and_after_a_new_version(
         backend = FakeBackend(version, embeddings=embeddings)
         about = (studio, project, CONFIG, draw, backend, version, Settings(), lambda **_: None)
         done = Pile(*about).prelabelled()  # type: ignore[arg-type]
-        assert done.predicted == len([task for task in studio.tasks(project, CONFIG, unlabelled=True)])
+        assert done.predicted == len(list(studio.tasks(project, CONFIG, unlabelled=True)))
         studio.serve(project, version)
         scores = {
             task.id: stored.score or 0.0
