@@ -95,7 +95,7 @@ def _webhooks(studio: Studio, settings: Settings, number: int, head: str, again:
 
 
 def _order(studio: Studio, about: Project, head: str) -> Iterator[Finding]:
-    """Is the least certain cheque served next?"""
+    """Is the most instructive cheque served next?"""
     from studio.client import SAMPLING
 
     again = f"run: chequemate connect --project {about.id}"

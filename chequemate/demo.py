@@ -160,7 +160,7 @@ def _tell(console: Console, stack: Stack, project: Project) -> None:
         f"Open      {stack.studio_url}/projects/{project.id}/data\n"
         f"Login     {EMAIL}\n"
         f"Password  {stack.secrets.studio_password}\n\n"
-        "Choose « Label All Tasks », correct what is wrong, and submit: the least certain cheque comes next.\n"
+        "Choose « Label All Tasks », correct what is wrong, and submit: the most instructive one comes next.\n"
         f"After every {every} lessons a new version is trained, and the remaining cheques are read again.\n"
         "Or let simulated annotators do it, in another terminal: .venv/bin/chequemate simulate --labels 60\n"
         f"Logs are in {stack.settings.home / 'stack' / 'logs'}. Ctrl-C stops everything; the data stay."
