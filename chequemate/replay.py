@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,13 +42,16 @@ def replay(
     from worker.acquisition import STRATEGIES
     from worker.replay import Plan
 
-    names = tuple(name.strip() for name in strategies.split(",") if name.strip())
+    names = tuple(dict.fromkeys(name.strip() for name in strategies.split(",") if name.strip()))
     if unknown := [name for name in names if name not in STRATEGIES] or (not names and ["nothing"]):
         raise typer.BadParameter(f"no strategy {unknown[0]}: give some of {', '.join(STRATEGIES)}")
     if quick:
         seeds, start, steps, to, pool, test, epochs = min(seeds, 2), 8, 2, 16, 40, 24, 1
-    if not start < to <= pool:
-        raise typer.BadParameter("the labels must rise from --start to --to, and the --pool hold as many")
+    if not start + steps - 1 <= to <= pool:
+        raise typer.BadParameter("the labels must rise at every step from --start to --to, and the --pool hold as many")
+    for path in (json_file, plot):
+        if path and not path.resolve().parent.is_dir():
+            raise typer.BadParameter(f"{path}: no such folder; make it first")
     labels = tuple(round(start + (to - start) * number / (steps - 1)) for number in range(steps))
     plan = Plan(
         strategies=names,
@@ -60,9 +62,8 @@ def replay(
         epochs=epochs,
         folder=_folder(out, labels, pool, test, epochs),
     )
-    began = time.monotonic()
     _replay(plan, jobs)
-    found = result(plan) | {"seconds": round(time.monotonic() - began)}
+    found = result(plan)
     if json_file:
         json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if plot:
@@ -71,12 +72,19 @@ def replay(
 
 
 def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: int) -> Path:
-    """Cells of one setting and one base model alone: with others they could not be compared."""
+    """Cells of one base, one recipe, one method and one setting: others could not be compared with them."""
+    import hashlib
+    from dataclasses import asdict
+
     from cheques.reading.base import base_identity
     from cheques.settings import settings
+    from trainer.recipe import LoraRecipe
+    from worker.acquisition import NO_SIGNAL, SHORTLIST, SPREAD
 
+    method = [asdict(LoraRecipe()), settings().worth, SPREAD, SHORTLIST, NO_SIGNAL]
+    digest = hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:8]
     base = base_identity(settings().model).replace("/", "-")
-    folder = out / f"{base}-{'-'.join(map(str, labels))}-pool{pool}-test{test}-epochs{epochs}"
+    folder = out / f"{base}-{digest}-{'-'.join(map(str, labels))}-pool{pool}-test{test}-epochs{epochs}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -127,7 +135,9 @@ def result(plan: Any) -> dict[str, Any]:
     cells = {name: [[cell(name, seed, n) for n in plan.labels] for seed in plan.seeds] for name in plan.strategies}
     means = {name: np.array([[one.mean for one in row] for row in rows]) for name, rows in cells.items()}
     tails = {name: np.array([[one.tail for one in row] for row in rows]) for name, rows in cells.items()}
-    about = {"pool": plan.pool, "test": plan.test, "epochs": plan.epochs, "model": plan.folder.name.split("-pool")[0]}
+    done = {(one.strategy, one.seed, one.labels): one.seconds for rows in cells.values() for row in rows for one in row}
+    about = {"pool": plan.pool, "test": plan.test, "epochs": plan.epochs, "folder": plan.folder.name}
+    about |= {"seconds": round(sum(done.values()))}  # of all cells, one after the other
     each = [
         {
             "strategy": name,

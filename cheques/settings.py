@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         "active",
         description="which lesson comes next: the most instructive, or (to compare) by one signal or by chance",
     )
-    worth: dict[str, float] = Field(
+    worth: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {},
         description='what a field is worth to that order, as JSON ({"date": 2}); else an amount 2, any other field 1',
     )

@@ -26,6 +26,7 @@ from studio.formats import Change, Label
 RECORD = "planted.jsonl"  # in the project's folder, beside its draw
 UNITS = ("deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf")
 UNIT = re.compile(rf"\b({'|'.join(UNITS)})\b(?![- ]vingt)")
+SURE = 0.95  # confidence below which a reading carries no planted error
 OTHERS = 3  # values of other cheques, below which a text would be planted again and again
 
 
@@ -65,7 +66,10 @@ def plant(
     rng = random.Random(f"{salt}:{task}:{version}")
     for field in rng.sample(list(form), len(form.fields)):
         read = reading.values.get(field.name, EMPTY)
-        if read in (EMPTY, UNREADABLE) or not _is_canonical(field, read):
+        # What is shown instead of a doubtful reading might happen to be the truth, and would be taken away again.
+        if reading.confidence.get(field.name, 0.0) < SURE or read in (EMPTY, UNREADABLE):
+            continue
+        if not _is_canonical(field, read):
             continue
         wrong = SLIPS[field.kind](rng, field, read, others.get(field.name, ()))
         if wrong and wrong != read and _is_canonical(field, wrong):

@@ -33,7 +33,7 @@ READ = {
     "devise": "EUR",
 }
 OTHERS = {"beneficiaire": ["Jean Martin", "Zoé Petit", "Ali Benali"], "lieu": ["Lyon", "", "?"]}
-READING = Reading(READ, dict.fromkeys(READ, 0.9))
+READING = Reading(READ, dict.fromkeys(READ, 0.99))
 
 
 def planted_in(field: str) -> list[str]:
@@ -53,6 +53,11 @@ def test_an_amount_in_words_is_still_one_and_another() -> None:
     found = planted_in("montant_lettres")
     assert len(set(found)) > 5
     assert all(cents_of_words(wrong) not in (None, cents_of_words(READ["montant_lettres"])) for wrong in found)
+
+
+def test_a_doubtful_reading_carries_none_for_the_error_might_be_the_truth() -> None:
+    doubtful = replace(READING, confidence=dict.fromkeys(READ, 0.9))
+    assert not any(plant(doubtful, CHEQUE, "salt", task, "v1", OTHERS) for task in range(50))
 
 
 def test_a_date_moves_within_its_month() -> None:

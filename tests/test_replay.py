@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chequemate.cli import app
+from chequemate.replay import _folder
 from cheques.drawing.mail import COMMON, SHARES, mail
 from worker.curves import compared, reaches, sure_above_zero
 from worker.replay import FIRST, Cell, Plan, run
@@ -62,6 +63,7 @@ def test_it_reaches_between_two_measured_numbers() -> None:
     assert reaches(np.array([0.5, 0.7]), (20, 80), 0.6) == 50
     assert reaches(np.array([0.5, 0.7]), (20, 80), 0.4) == 20
     assert reaches(np.array([0.5, 0.7]), (20, 80), 0.8) is None
+    assert reaches(np.array([0.5, 0.7, 0.6, 0.7]), LABELS, 0.65) == 170  # a lucky bump is no arrival
 
 
 def test_how_sure_a_gain_is() -> None:
@@ -89,13 +91,9 @@ def test_cells_follow_one_another_and_are_not_done_twice(plan: Plan) -> None:
     assert not [path for path in plan.folder.iterdir() if path.name.startswith("training")]
 
 
-def test_the_verb_goes_on_from_the_cells_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_verb_goes_on_from_the_cells_that_are_there(tmp_path: Path) -> None:
     """Cells made elsewhere are taken as they are: the curves come from them, and nothing is trained."""
-    from cheques.reading.base import base_identity
-    from cheques.settings import settings
-
-    folder = tmp_path / f"{base_identity(settings().model)}-8-16-pool40-test24-epochs1"
-    folder.mkdir()
+    folder = _folder(tmp_path, (8, 16), 40, 24, 1)
     for name, labels, mean in ((FIRST, 8, 0.5), ("random", 16, 0.6), ("active", 16, 0.7)):
         cell = Cell(name, 1, labels, mean, mean - 0.2, tuple(range(labels)), {"common": labels}, 1.0)
         (folder / f"{name}-1-{labels}.json").write_text(json.dumps(cell.__dict__))

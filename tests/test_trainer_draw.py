@@ -151,3 +151,13 @@ def test_the_arms_of_the_exam_are_served_side_by_side() -> None:
 def test_an_exam_without_a_blind_arm_keeps_its_order() -> None:
     places = [Place(str(n), n / 1000, "exam", "prelabel", "", "", 0.2, 0.0) for n in range(200)]
     assert sorted(places, key=lambda place: place.turn) == places
+
+
+def test_an_order_made_anew_after_every_label_still_serves_the_exam() -> None:
+    """New tasks bring a new order within the minute: what was served before it counts."""
+    for exam_labelled, lessons_labelled, share in ((0, 0, 1 / 2), (40, 40, 1 / 5)):
+        exam, lessons, came = exam_labelled, lessons_labelled, 0
+        for _ in range(60):
+            first = turns(["exam"] * 100, ["lesson"] * 100, exam, lessons)[0]
+            exam, lessons, came = exam + (first == "exam"), lessons + (first == "lesson"), came + (first == "exam")
+        assert abs(came / 60 - share) < 0.02

@@ -187,15 +187,19 @@ def _words(phash: str) -> NDArray[np.uint64]:
     return np.array([int(padded[i : i + 16], 16) for i in range(0, len(padded), 16)], np.uint64)
 
 
-def turns(exam_left: Sequence[Task], lessons: Sequence[Task], exam_labelled: int) -> list[Task]:
+def turns(
+    exam_left: Sequence[Task], lessons: Sequence[Task], exam_labelled: int, lessons_labelled: int = 0
+) -> list[Task]:
     """The order of serving: exam cheques (by `Place.turn`) at their turns among the lessons (by interest).
 
     Every second cheque is an exam cheque until EAGER_EXAM of them are labelled, then every fifth; when one kind runs
-    out the other goes on. The model's scores decide nothing about the exam.
+    out the other goes on. The model's scores decide nothing about the exam. Lessons labelled beyond the exam's pace
+    count as served since the last exam cheque: an order that is made anew again and again would else begin with
+    lessons each time, and no exam cheque ever come up.
     """
     exam, served = list(reversed(exam_left)), list[Task]()
     queue = list(reversed(lessons))
-    since_exam = 0
+    since_exam = max(0, lessons_labelled - _paced(exam_labelled))
     while exam or queue:
         every = EAGER_EVERY if exam_labelled < EAGER_EXAM else LATER_EVERY
         if exam and (since_exam + 1 >= every or not queue):
@@ -205,3 +209,9 @@ def turns(exam_left: Sequence[Task], lessons: Sequence[Task], exam_labelled: int
             served.append(queue.pop())
             since_exam += 1
     return served
+
+
+def _paced(exam_labelled: int) -> int:
+    """How many lessons go with as many exam cheques."""
+    eager = min(exam_labelled, EAGER_EXAM)
+    return eager * (EAGER_EVERY - 1) + (exam_labelled - eager) * (LATER_EVERY - 1)

@@ -108,11 +108,14 @@ def _spread(pool: Pool, merit: Floats, seed: int) -> Order:
 def _one_by_one(features: Floats, merit: Floats, novelty: Floats) -> Order:
     """Greedy: the best of those left, after which everything like it is less new."""
     left, novelty = np.ones(len(merit), bool), novelty.copy()
+    known = np.any(features != 0, axis=1)
     chosen = np.zeros(len(merit), np.intp)
     for turn in range(len(merit)):
-        best = int(np.argmax(np.where(left, merit * novelty**SPREAD, -1.0)))
+        best = int(np.argmax(np.where(left, merit * novelty**SPREAD, -np.inf)))
         chosen[turn], left[best] = best, False
         novelty = np.minimum(novelty, _unlike(features @ features[best]))
+        if not known.all() and (left & known).any():
+            novelty[~known] = novelty[left & known].mean()
     return chosen
 
 

@@ -17,8 +17,9 @@ def compared(curves: Mapping[str, Curves], tails: Mapping[str, Curves], labels: 
     """What a replay shows, as JSON: curves with t intervals over seeds, and each strategy beside `random`.
 
     area: the mean height of a curve. difference: from random's on the same seeds, paired. labels_to_match_random: the
-    number at which the mean curve reaches that of random at its end, None if it does not. beats_random: how sure it is
-    that the area is larger, by a one-sided paired t test; None below two seeds.
+    number from which on the mean curve stays as high as that of random at its end, None if it does not. beats_random:
+    1 - p of a one-sided paired t test that the area is larger; None below two seeds. All of it holds for the one test
+    set on which every cell was judged.
     """
     found: dict[str, Any] = {"labels": list(labels), "seeds": len(next(iter(curves.values())))}
     found["curves"] = {name: _points(labels, curve, tails[name]) for name, curve in curves.items()}
@@ -44,14 +45,15 @@ def interval(values: Curves) -> tuple[float, float]:
 
 
 def reaches(curve: Curves, labels: Sequence[int], goal: float) -> int | None:
-    """The first number of labels, between the measured ones too, at which a curve is as high as `goal`."""
-    for place, height in enumerate(curve):
-        if height >= goal - 1e-12:
-            if place == 0:
-                return labels[0]
-            share = (goal - curve[place - 1]) / (height - curve[place - 1])
-            return int(np.ceil(labels[place - 1] + share * (labels[place] - labels[place - 1]) - 1e-9))
-    return None
+    """The number of labels, between the measured ones too, from which on a curve stays as high as `goal`."""
+    below = np.flatnonzero(curve < goal - 1e-12)
+    if not len(below):
+        return labels[0]
+    last = int(below[-1])
+    if last == len(labels) - 1:
+        return None
+    share = (goal - curve[last]) / (curve[last + 1] - curve[last])
+    return int(np.ceil(labels[last] + share * (labels[last + 1] - labels[last]) - 1e-9))
 
 
 def sure_above_zero(gains: Curves) -> float | None:

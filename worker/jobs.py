@@ -169,7 +169,9 @@ def _count(site: Site) -> tuple[int, tuple[int, ...]]:
     except (FileNotFoundError, ValueError):
         known = {}
     same = known.get("labels") == site.project.labels and known.get("attempts") == done and known.get("latest")
-    if same and not any(True for _ in site.studio.changed_tasks(site.project.id, site.config, since=known["latest"])):
+    # Hints and scores change unlabelled tasks too; a label that was deleted shows in the number of labels.
+    changed = site.studio.changed_tasks(site.project.id, site.config, since=known["latest"]) if same else ()
+    if same and not any(labels for _, labels in changed):
         return known["count"], ()
     labels = site.labelled()
     count = new_or_changed(labels.seen, attempts(site.folder))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
+from cheques.reading.base import base_identity
 from cheques.reading.reader import Reading
 from cheques.settings import Settings
 from studio.client import Stored, Studio, Task
@@ -19,6 +20,8 @@ from worker.reading import Backend
 from worker.sights import Sights
 
 CHUNK = 32  # tasks a request to the backend
+HINTED = 300  # foremost tasks that carry a hint: each costs two requests, and before the rest comes all is placed again
+COVERED = 5000  # labelled tasks at most, the latest, that others are compared with
 NOTHING = Reading({}, {})  # of a cheque that cannot be read: an empty prediction
 
 Progress = Callable[..., None]
@@ -63,7 +66,9 @@ class Pile:
         """
         tasks = {task.id: task for task in self.studio.tasks(self.project, self.config, unlabelled=True, stored=True)}
         held = {task.id: stored for task in tasks.values() if (stored := self._stored(task))}
-        sights = Sights(self.draw.path.parent, self.version, self.config.form)
+        # The base's name belongs to it: "base" stays in service when the settings name another model.
+        read_as = f"{self.version} of {base_identity(self.settings.model)}"
+        sights = Sights(self.draw.path.parent, read_as, self.config.form)
         missing = [task for task in tasks.values() if task.id not in held]
         self._read([task for task in tasks.values() if task.id not in held or task.id not in sights], sights)
         order, illegible = self._order([task for task in tasks if task in held or task in sights], sights)
@@ -72,7 +77,7 @@ class Pile:
         new = [tasks[task] for task in order if task not in held]
         read = self.studio.import_predictions(self.project, self._predictions(new, scores))
         moved = self._moved(held, scores)
-        self._hinted([tasks[task] for task in order], sights)
+        self._hinted([tasks[task] for task in order[:HINTED]], sights)
         unreadable = sum(task.id in sights and sights[task.id].confidence is None for task in missing)
         return Prelabelled(
             read, moved, len(held) + read, unreadable, illegible, len(missing) - read, max(tasks, default=0)
@@ -92,11 +97,12 @@ class Pile:
         exam = {task: place.turn for task in tasks if (place := self.draw.get(task)) and place.role == "exam"}
         seen = [task for task in tasks if task not in exam and task in sights and sights[task].confidence is not None]
         labelled = [task.id for task in self.studio.tasks(self.project, self.config) if task.labelled]
-        pool = sights.pool(seen, labelled, worth_of(self.config.form, self.settings.worth))
+        pool = sights.pool(seen, labelled[-COVERED:], worth_of(self.config.form, self.settings.worth))
         chosen = STRATEGIES[self.settings.strategy](pool, crc32(self.draw.salt.encode()))
         lessons = [seen[number] for number in chosen]
         done = sum(1 for task in labelled if (place := self.draw.get(task)) and place.role == "exam")
-        served = turns(sorted(exam, key=lambda task: (exam[task], task)), lessons, done)
+        waiting = sorted(exam, key=lambda task: (exam[task], task))
+        served = turns(waiting, lessons, done, len(labelled) - done)
         illegible = tuple(task for task, legible in zip(seen, readable(pool), strict=True) if not legible)
         last = set(tasks) - set(served)  # without an image, or not to be read for the time being
         return [*served, *(task for task in tasks if task in last)], illegible
@@ -113,7 +119,7 @@ class Pile:
 
     def _is_blind(self, task: int) -> bool:
         place = self.draw.get(task)
-        return place is not None and place.arm == "blind"
+        return place is None or place.arm == "blind"  # what was never drawn might be
 
     def _moved(self, held: Mapping[int, Stored], scores: Mapping[int, float]) -> int:
         moved = [(one.id, scores[task]) for task, one in held.items() if one.score != scores[task]]

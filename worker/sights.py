@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 
 from cheques.fields import EMPTY, UNREADABLE, Form
 from cheques.reading.reader import Reading
-from trainer.disk import append_line, locked, whole_lines
+from trainer.disk import append_line, locked, replace_file, whole_lines
 from worker.acquisition import DIMENSIONS, Floats, Pool
 
 Features = NDArray[np.float16]
+STALE = 1000  # lines too many before the file is tidied
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ class Sights:
         lines, _ = whole_lines(self._path)
         for line in lines:
             self._take(line)
+        if len(lines) > 2 * len(self._features | self._sights) + STALE:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Leave out what versions of the past were sure of."""
+        mine = {"version": self._version, "form": self._form.digest}
+        lines = [
+            {"task": task, **mine, "confidence": sight.confidence, "signal": sight.signal}
+            for task, sight in self._sights.items()
+        ]
+        past = {"version": "", "form": "", "confidence": None}
+        lines += [{"task": task, **past, "features": _text(row)} for task, row in self._features.items()]
+        with suppress(OSError), locked(self._path.with_suffix(".lock")):
+            replace_file(self._path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def __contains__(self, task: int) -> bool:
         return task in self._sights
@@ -56,7 +72,8 @@ class Sights:
         with locked(self._path.with_suffix(".lock")):
             for task, reading in readings.items():
                 line = self._line(task, reading)
-                append_line(self._path, json.dumps(line), durable=False)
+                with suppress(OSError):  # a full disk only means that cheques are asked for again
+                    append_line(self._path, json.dumps(line), durable=False)
                 self._take(line)
 
     def pool(self, tasks: Sequence[int], covered: Sequence[int], worth: Floats) -> Pool:
@@ -82,7 +99,7 @@ class Sights:
         confidence = [round(reading.confidence.get(name, 0.0), 4) for name in self._form.names]
         about |= {"confidence": confidence, "signal": round(signal(reading), 4)}
         if reading.embedding and task not in self._features:
-            about["features"] = base64.b64encode(compact(reading.embedding).tobytes()).decode()
+            about["features"] = _text(compact(reading.embedding))
         return about
 
     def _take(self, line: Mapping[str, object]) -> None:
@@ -92,6 +109,10 @@ class Sights:
             self._sights[task] = Sight(tuple(confidence), float(str(line["signal"]))) if known else Sight(None)  # type: ignore[arg-type]
         if isinstance(features := line.get("features"), str):
             self._features.setdefault(task, np.frombuffer(base64.b64decode(features), np.float16))
+
+
+def _text(features: Features) -> str:
+    return base64.b64encode(features.tobytes()).decode()
 
 
 def signal(reading: Reading) -> float:
