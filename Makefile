@@ -14,7 +14,7 @@ test: install .venv-labelstudio/ready chromium
 lint: install
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-proof: install .venv-labelstudio/ready chromium
+proof: install .venv-labelstudio/ready .venv-vllm/ready chromium
 	.venv/bin/python -m pytest -m proof
 
 # Unsloth pins much of its own: its environment sees the project's and puts its own packages before it.
@@ -38,6 +38,13 @@ install: .venv/ready
 	$(UV) pip install -q -p .venv-unsloth --no-deps -r locks/unsloth.txt
 	touch $@
 
+# vLLM, in a build for the CPU: an environment over the project's, like Unsloth's.
+.venv-vllm/ready: locks/vllm.txt | .venv/ready
+	.venv/bin/python -m venv --without-pip .venv-vllm
+	.venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$(.venv-vllm/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth
+	$(UV) pip install -q -p .venv-vllm --no-deps -r locks/vllm.txt
+	touch $@
+
 # Label Studio pins an older redis, rq and sdk: it lives in an environment of its own.
 .venv-labelstudio/ready: locks/labelstudio.txt | .venv/ready
 	$(PYTHON) -m venv .venv-labelstudio
@@ -55,4 +62,4 @@ lock:
 	echo 'label-studio==1.23.2' | .venv/bin/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate -q > locks/labelstudio.txt
 
 clean:
-	rm -rf .venv .venv-labelstudio .venv-unsloth .chequemate
+	rm -rf .venv .venv-labelstudio .venv-unsloth .venv-vllm .chequemate

@@ -124,10 +124,10 @@ def settings(server: FakeVllm, tmp_path: Path) -> Settings:
     return Settings(reader_url=server.url, reader_key="secret", model="qwen", home=tmp_path, batch=4, _env_file=None)
 
 
-def adapter(folder: Path, name: str, value: float = 1.0) -> Adapter:
+def adapter(folder: Path, name: str, value: float = 1.0, layers: tuple[str, ...] = (VISION, TEXT)) -> Adapter:
     path = folder / name
     path.mkdir(parents=True)
-    save_file({key: np.full((2, 3), value, np.float32) for key in (VISION, TEXT)}, path / "adapter_model.safetensors")
+    save_file({key: np.full((2, 3), value, np.float32) for key in layers}, path / "adapter_model.safetensors")
     (path / "adapter_config.json").write_text(json.dumps({"r": 2, "target_modules": ["q_proj", "qkv"]}))
     return Adapter(f"7/{name}", path)
 
@@ -195,6 +195,16 @@ def test_a_server_that_ignores_vision_layers_is_found_out(settings: Settings, se
     with pytest.raises(ReaderError, match="--enable-tower-connector-lora"):
         RemoteReader(settings).read([Image.new("RGB", (9, 9))], CHEQUE, adapter(tmp_path, "v1"))
     assert server.loaded == {}
+
+
+def test_an_adapter_without_vision_layers_says_nothing_of_how_the_server_treats_them(
+    settings: Settings, server: FakeVllm, tmp_path: Path
+) -> None:
+    server.knows_vision = False
+    reader = RemoteReader(settings)
+    reader.read([Image.new("RGB", (9, 9))], CHEQUE, adapter(tmp_path, "v1", layers=(TEXT,)))
+    with pytest.raises(ReaderError, match="--enable-tower-connector-lora"):
+        reader.read([Image.new("RGB", (9, 9))], CHEQUE, adapter(tmp_path, "v2"))
 
 
 def test_the_trial_adapter_has_the_vision_layers_alone(settings: Settings, server: FakeVllm, tmp_path: Path) -> None:

@@ -69,17 +69,20 @@ class RemoteAdapters:
         self._server.load_adapter(name, str(adapter.path.resolve()))
         if self._sees_vision is None:
             self._sees_vision = self._check_vision(adapter)
-        if not self._sees_vision:
+        if self._sees_vision is False:
             self._server.unload_adapter(name)
             raise ReaderError(
                 f"{self._server.url} ignores an adapter's vision layers: start vLLM with --enable-tower-connector-lora"
             )
         return name
 
-    def _check_vision(self, adapter: Adapter) -> bool:
-        """Does an adapter of the vision layers alone change what the server sees? It would not say that it does not."""
+    def _check_vision(self, adapter: Adapter) -> bool | None:
+        """Does an adapter of the vision layers alone change what the server sees? It would not say that it does not.
+
+        None where the adapter has no such layers: the next one may.
+        """
         if not _write_vision_part(adapter.path, self._probe):
-            return True
+            return None
         trial = f"probe-{hashlib.sha256((self._probe / WEIGHTS).read_bytes()).hexdigest()[:8]}"
         self._server.load_adapter(trial, str(self._probe.resolve()))
         try:
