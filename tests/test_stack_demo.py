@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -58,7 +59,15 @@ def run_demo(home: Path, started: list[subprocess.Popen[str]], seconds: float) -
     environment = {**os.environ, "CHEQUEMATE_HOME": str(home), "COLUMNS": "120"}
     command = [sys.executable, "-m", "chequemate", "demo", "--count", "6"]
     with output.open("w") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # Tests in the background of a shell script are deaf to Ctrl-C, and would hand that on.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        )
     started.append(process)
     until(lambda: "Ctrl-C stops everything" in output.read_text() or process.poll() is not None, seconds)
     assert process.poll() is None, output.read_text()
