@@ -48,14 +48,14 @@ def progress(
     else:
         _show(found, target)
     if json_file is not None and not on_screen:
-        _write(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        write(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     if plot is not None:
         from trainer.plots import learning_curve
 
-        _write(plot, learning_curve(content))
+        write(plot, learning_curve(content))
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

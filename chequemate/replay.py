@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from chequemate.progress import write
+
 console = Console()
-COLOURS = {"random": "#9aa5b1", "uncertainty": "#d97a1d", "diverse": "#5a9a5a", "active": "#2f6fb0"}
 
 
 def replay(
@@ -39,6 +40,7 @@ def replay(
     ] = False,
 ) -> None:
     """Train on the labels that each strategy would have asked for, and compare the learning curves."""
+    from trainer.plots import replay_curves
     from worker.acquisition import STRATEGIES
     from worker.replay import Plan
 
@@ -65,9 +67,9 @@ def replay(
     _replay(plan, jobs)
     found = result(plan)
     if json_file:
-        json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write(json_file, json.dumps(found, indent=1) + "\n")
     if plot:
-        plot.write_text(drawing(found), encoding="utf-8")
+        write(plot, replay_curves(found))
     console.print(table(found))
 
 
@@ -176,27 +178,3 @@ def table(found: dict[str, Any]) -> Table:
 def _shown(point: dict[str, Any], what: str) -> str:
     low, high = point[f"{what}_low"], point[f"{what}_high"]
     return f"{point[what]:.3f}" + (f" ±{(high - low) / 2:.3f}" if low is not None else "")
-
-
-def drawing(found: dict[str, Any]) -> str:
-    """The curves as SVG: the whole mail, and its long tail."""
-    import io
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
-    for axes, what, title in zip(figure.subplots(1, 2), ("mean", "tail"), ("whole mail", "long tail"), strict=True):
-        for name, curve in found["curves"].items():
-            at, heights = found["labels"], [point[what] for point in curve]
-            axes.plot(at, heights, color=COLOURS[name], marker="o", markersize=3, label=name)
-            if curve[0][f"{what}_low"] is not None:
-                lows, highs = ([point[f"{what}_{end}"] for point in curve] for end in ("low", "high"))
-                axes.fill_between(at, lows, highs, color=COLOURS[name], alpha=0.15, linewidth=0)
-        axes.set_title(f"{title}, {found['seeds']} seeds", fontsize=10)
-        axes.set_xlabel("labels")
-        axes.set_ylabel("exact match")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cheques.images import BadImage
 from cheques.reading.reader import Adapter, Reader, ReaderError, Reading
 from cheques.settings import Settings
 from studio.config import DEFAULT_CONFIG
+from trainer.draw import Draw
 
 CONFIG = DEFAULT_CONFIG.read_text(encoding="utf-8")
 PAYEE = "Zoé Personne"  # must never appear in a log
@@ -61,6 +62,14 @@ def noise(seed: int) -> Image.Image:
     import random
 
     return Image.frombytes("RGB", (64, 48), random.Random(seed).randbytes(64 * 48 * 3))
+
+
+def drawn(folder: Path, tasks: Iterable[int]) -> Draw:
+    """A draw, always the same, in which these tasks have a place."""
+    draw = Draw.open(folder, salt="fixed")
+    for task in tasks:
+        draw.place(task, noise(task))
+    return draw
 
 
 def fetch(url: str) -> Image.Image:

@@ -17,7 +17,7 @@ from cheques.reading.reader import Reading
 from cheques.values import canonical
 from studio.formats import Label
 from studio.planted import RECORD, Planted, Record, checked, chosen, plant
-from tests.backend_parts import noise
+from tests.backend_parts import drawn, noise
 from tests.worker_parts import CONFIG, FakeStudio
 from trainer.draw import Draw
 from worker.lessons import labelled
@@ -170,10 +170,7 @@ def test_the_share_that_was_caught_has_an_exact_interval() -> None:
 
 @pytest.fixture
 def draw(tmp_path: Path) -> Draw:
-    draw = Draw.open(tmp_path, salt="fixed")
-    for number in range(1, 41):
-        draw.place(number, noise(number))
-    return draw
+    return drawn(tmp_path, range(1, 41))
 
 
 def readings(numbers: Sequence[int]) -> dict[int, Reading | None]:

@@ -11,10 +11,9 @@ import requests
 
 from cheques.settings import Settings
 from studio.client import Studio
-from tests.backend_parts import noise
+from tests.backend_parts import drawn
 from tests.conftest import LabelStudio
 from tests.worker_parts import CONFIG, XML, FakeBackend
-from trainer.draw import Draw
 from worker.prelabelling import Pile
 
 pytestmark = pytest.mark.integration
@@ -63,9 +62,7 @@ def test_two_annotators_follow_the_order_before_and_after_a_new_version(
     studio = label_studio.client
     project = studio.create_project("order", XML).id
     tasks = studio.import_tasks(project, [{"image": f"/data/local-files/?d=c{n}.png"} for n in range(CHEQUES)])
-    draw = Draw.open(tmp_path, salt="fixed")
-    for task in tasks:
-        draw.place(task, noise(task))
+    draw = drawn(tmp_path, tasks)
     chance = random.Random(2)
     embeddings = {task: tuple(chance.gauss(0, 1) for _ in range(8)) for task in tasks}
 

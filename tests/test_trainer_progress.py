@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from chequemate import progress as verb
 from cheques.settings import settings
 from tests.learning_parts import exams, law, project
 from tests.test_trainer_retrain import go
 from tests.test_trainer_versions import add
+from tests.trainer_parts import runner
 from trainer import retrain as retraining
 from trainer import training
 from trainer.progress import FILE, MORE, as_json, progress_of, sentence
@@ -40,13 +41,7 @@ def run(home: Path) -> Run:
     app = typer.Typer()
     app.command()(verb.progress)
 
-    def run(*words: object) -> Result:
-        result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "120"})
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
+    return runner(app)
 
 
 def test_it_says_what_100_more_labels_bring_and_what_a_target_takes(run: Run, home: Path, tmp_path: Path) -> None:

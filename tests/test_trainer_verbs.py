@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from chequemate import compare, evaluate, train, versions
 from cheques.settings import settings
 from tests.test_trainer_retrain import LESSONS, fake_training
 from tests.test_trainer_versions import add
-from tests.trainer_parts import FakeReader
+from tests.trainer_parts import FakeReader, runner
 from trainer import retrain, training
 from trainer.dataset import Example
 from trainer.versions import VersionError, Versions
@@ -46,13 +46,7 @@ def run(home: Path) -> Run:
     app.command()(compare.compare)
     app.add_typer(versions.app, name="versions")
 
-    def run(*words: object) -> Result:
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
+    return runner(app)
 
 
 def folder_of(examples: list[Example], folder: Path) -> Path:

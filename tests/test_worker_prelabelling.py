@@ -10,7 +10,7 @@ import pytest
 from cheques.settings import Settings
 from studio.client import Stored
 from studio.config import Config
-from tests.backend_parts import noise
+from tests.backend_parts import drawn, noise
 from tests.worker_parts import CONFIG, FakeBackend, FakeStudio, Killed, own_score
 from trainer.draw import Draw
 from worker.prelabelling import Pile, Prelabelled
@@ -19,10 +19,7 @@ from worker.reading import VersionChanged
 
 @pytest.fixture
 def draw(tmp_path: Path) -> Draw:
-    draw = Draw.open(tmp_path, salt="fixed")
-    for number in range(1, 81):
-        draw.place(number, noise(number))
-    return draw
+    return drawn(tmp_path, range(1, 81))
 
 
 @pytest.fixture
@@ -165,10 +162,8 @@ def test_another_version_in_service_stops_it(studio: FakeStudio, draw: Draw) -> 
 
 
 def test_after_forty_exam_labels_every_fifth_is_an_exam_cheque(tmp_path: Path) -> None:
-    studio, draw = FakeStudio(), Draw.open(tmp_path, salt="fixed")
+    studio, draw = FakeStudio(), drawn(tmp_path, range(1, 401))
     studio.add_tasks(range(1, 401))
-    for number in range(1, 401):
-        draw.place(number, noise(number))
     exam = [task for task in studio.tasks_ if roles(draw, [task]) == "E"]
     for task in exam[:40]:
         studio.annotate(task)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import typer
 from PIL import Image
+from typer.testing import CliRunner, Result
 
 from cheques.fields import CHEQUE, Form
 from cheques.reading.prompt import answer
@@ -28,6 +30,18 @@ TRUTH = {
 }
 
 Err = Callable[[str, dict[str, str]], dict[str, str]]  # (adapter's name or base, truth) -> what is read
+
+
+def runner(app: typer.Typer) -> Callable[..., Result]:
+    """Runs the app's verbs; what they did not foresee is raised."""
+
+    def run(*words: object) -> Result:
+        result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "120"})
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
 
 
 def picture(number: int) -> Image.Image:

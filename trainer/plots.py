@@ -12,6 +12,7 @@ import numpy as np
 from trainer.evaluate import Scores
 from trainer.metrics import BINS
 
+STRATEGY = {"random": "#9aa5b1", "uncertainty": "#d97a1d", "diverse": "#5a9a5a", "active": "#2f6fb0"}
 COLOURS = ("#9aa5b1", "#2f6fb0", "#d97a1d")
 
 
@@ -88,6 +89,26 @@ def learning_curve(progress: Mapping[str, Any]) -> str:
     axes.set_xlabel("labels learned from")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return _svg(figure)
+
+
+def replay_curves(found: Mapping[str, Any]) -> str:
+    """Learning curves of several strategies, over the whole mail and over its long tail, with their intervals."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    for axes, what, title in zip(figure.subplots(1, 2), ("mean", "tail"), ("whole mail", "long tail"), strict=True):
+        for name, curve in found["curves"].items():
+            at, heights = found["labels"], [point[what] for point in curve]
+            axes.plot(at, heights, color=STRATEGY[name], marker="o", markersize=3, label=name)
+            if curve[0][f"{what}_low"] is not None:
+                lows, highs = ([point[f"{what}_{end}"] for point in curve] for end in ("low", "high"))
+                axes.fill_between(at, lows, highs, color=STRATEGY[name], alpha=0.15, linewidth=0)
+        axes.set_title(f"{title}, {found['seeds']} seeds", fontsize=10)
+        axes.set_xlabel("labels")
+        axes.set_ylabel("exact match")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
     return _svg(figure)
 
 
