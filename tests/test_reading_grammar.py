@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import characters, from_regex, sampled_from
 from transformers import AutoTokenizer
 
 from cheques.fields import CHEQUE, Field, Form
-from cheques.reading.grammar import Grammar, fits, longest_answer
+from cheques.reading.grammar import Grammar, fits, longest_answer, pattern
 from cheques.reading.prompt import answer
 from cheques.reading.reader import ReaderError
 from cheques.settings import MODELS
@@ -48,6 +51,24 @@ def test_whatever_is_said_under_the_grammar_is_a_whole_reading(grammar: Grammar,
     rng = random.Random(1)
     for _ in range(30):
         assert fits(form, babbled(grammar, form, rng))
+
+
+@pytest.mark.parametrize("form", [CHEQUE, INVOICE])
+def test_the_pattern_for_servers_allows_what_the_grammar_does(grammar: Grammar, form: Form) -> None:
+    rng = random.Random(2)
+    for _ in range(30):
+        assert re.fullmatch(pattern(form), babbled(grammar, form, rng))
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(
+        from_regex(
+            pattern(form), fullmatch=True, alphabet=characters(exclude_categories=["Nd"]) | sampled_from("0123456789")
+        )
+    )
+    def fitting(answer: str) -> None:
+        assert fits(form, answer)
+
+    fitting()
 
 
 def test_the_grammar_follows_every_drawn_answer_to_its_end(grammar: Grammar) -> None:

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE
+from cheques.reading.grammar import pattern
 from cheques.reading.prompt import answer, question
 from cheques.reading.reader import Adapter, ReaderError, open_reader
 from cheques.reading.remote import RemoteReader, tokens_of
@@ -36,6 +37,7 @@ class FakeVllm(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Protocol)
         self.loaded: dict[str, str] = {}
         self.bodies: list[dict[str, Any]] = []
+        self.is_vllm = True
         self.knows_vision = True
         self.knows_lora = True
         self.obeys = True
@@ -54,8 +56,9 @@ class Protocol(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        owner = "vllm" if self.server.is_vllm else "somebody"
         models = [{"id": "qwen", "parent": None}, *({"id": name, "parent": "qwen"} for name in self.server.loaded)]
-        self.reply(200, {"data": models})
+        self.reply(200, {"data": [model | {"owned_by": owner} for model in models]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -93,7 +96,7 @@ class Protocol(BaseHTTPRequestHandler):
     def content(self, body: dict[str, Any]) -> str:
         url = body["messages"][0]["content"][0]["image_url"]["url"]
         image = Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
-        obeyed = self.server.obeys and "response_format" in body
+        obeyed = self.server.obeys and ("structured_outputs" if self.server.is_vllm else "response_format") in body
         return answer(CHEQUE, {"lieu": f"é {image.width}"}) if obeyed else "Voici le chèque."
 
     def told(self, model: str, byte: int) -> dict[str, Any]:
@@ -144,17 +147,24 @@ def test_images_are_read_in_parallel_and_come_back_in_order(settings: Settings, 
     reader.close()
 
 
-def test_the_question_is_the_one_that_was_trained_under_the_forms_schema(settings: Settings, server: FakeVllm) -> None:
+def test_the_question_is_the_one_that_was_trained(settings: Settings, server: FakeVllm) -> None:
     RemoteReader(settings).read([Image.new("RGB", (100, 100))], CHEQUE)
     body = server.bodies[-1]
     assert body["messages"][0]["content"][1]["text"] == question(CHEQUE)
-    assert body["response_format"]["json_schema"]["schema"] == CHEQUE.schema()
     assert (body["temperature"], body["logprobs"]) == (0, True)
+
+
+def test_vllm_is_held_to_the_forms_pattern_and_others_to_its_schema(settings: Settings, server: FakeVllm) -> None:
+    RemoteReader(settings).read([Image.new("RGB", (100, 100))], CHEQUE)
+    assert server.bodies[-1]["structured_outputs"] == {"regex": pattern(CHEQUE)}
+    server.is_vllm = False
+    assert RemoteReader(settings).read([Image.new("RGB", (100, 100))], CHEQUE)[0].values["lieu"] == "é 100"
+    assert server.bodies[-1]["response_format"]["json_schema"]["schema"] == CHEQUE.schema()
 
 
 def test_free_decoding_asks_for_no_schema(settings: Settings, server: FakeVllm) -> None:
     reading = RemoteReader(settings).read([Image.new("RGB", (100, 100))], CHEQUE, constrained=False)[0]
-    assert "response_format" not in server.bodies[-1]
+    assert not {"response_format", "structured_outputs"} & set(server.bodies[-1])
     assert reading.raw == "Voici le chèque." and reading.values == {}
     assert "lieu" in reading.notes[0]
 
@@ -229,7 +239,7 @@ def broken(server: FakeVllm, how: str) -> None:
     ("how", "said"),
     [
         ("no lora", "--enable-lora"),
-        ("disobedient", "ignores response_format"),
+        ("disobedient", "does not hold its answers to the form"),
         ("silent", "no log-probabilities"),
         ("locked", "CHEQUEMATE_READER_KEY"),
     ],

@@ -66,6 +66,26 @@ class Grammar:
         return spelt
 
 
+def pattern(form: Form) -> str:
+    """The regular expression of a whole answer, spaced as in training; no value's pattern lets a quote or `\\` in.
+
+    For servers that take one: under a JSON schema they let white space through without end.
+    """
+    values = (f'"{_literal(field.name)}": "{_value(field.schema)}"' for field in form)
+    return rf"\{{{', '.join(values)}\}}"
+
+
+def _value(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return f"({'|'.join(map(_literal, schema['enum']))})"
+    return str(schema["pattern"]).removeprefix("^").removesuffix("$")
+
+
+def _literal(text: str) -> str:
+    """As JSON spells it, with what means something in a regular expression escaped, and nothing else."""
+    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", json.dumps(text, ensure_ascii=False)[1:-1])
+
+
 def longest_answer(form: Form) -> int:
     """The bytes of the longest answer that the form's grammar allows: no token is shorter than one byte.
 

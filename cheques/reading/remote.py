@@ -13,7 +13,7 @@ from PIL.Image import Image
 from cheques.fields import Form
 from cheques.reading.answers import calibration_of, reading
 from cheques.reading.confidence import FORCED, Calibration, Token
-from cheques.reading.grammar import fits, longest_answer
+from cheques.reading.grammar import fits, longest_answer, pattern
 from cheques.reading.paper import readable
 from cheques.reading.prompt import messages
 from cheques.reading.reader import Adapter, ReaderError, Reading
@@ -67,18 +67,19 @@ class RemoteReader:
         self._server.close()
 
     def _read(self, model: str, image: Image, form: Form, calibration: Calibration, constrained: bool) -> Reading:
-        choice = self._server.complete(request(model, image, form, constrained))
+        body = request(model, image, form)
+        if constrained:
+            body |= held_to(form, self._server.is_vllm)
+        choice = self._server.complete(body)
         content, cut = choice["message"]["content"] or "", choice["finish_reason"] == "length"
         if constrained and not cut and not fits(form, content):
-            raise ReaderError(
-                "the reader's server ignores response_format json_schema: use vLLM with its xgrammar backend"
-            )
+            raise ReaderError("the reader's server does not hold its answers to the form: use vLLM 0.12 or later")
         return reading(form, tokens_of(choice, content), calibration, cut=cut)
 
 
-def request(model: str, image: Image, form: Form, constrained: bool) -> dict[str, Any]:
-    """The body of one chat completion: the prompt of training, the image as PNG, the form's schema."""
-    body: dict[str, Any] = {
+def request(model: str, image: Image, form: Form) -> dict[str, Any]:
+    """The body of one chat completion: the prompt of training, the image as PNG."""
+    return {
         "model": model,
         "messages": [{**turn, "content": [_part(part, image) for part in turn["content"]]} for turn in messages(form)],
         "temperature": 0,
@@ -86,10 +87,14 @@ def request(model: str, image: Image, form: Form, constrained: bool) -> dict[str
         "logprobs": True,
         "top_logprobs": 2,
     }
-    if constrained:
-        schema = {"name": "reading", "schema": form.schema(), "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return body
+
+
+def held_to(form: Form, is_vllm: bool) -> dict[str, Any]:
+    """What holds an answer to the form: its pattern where the server is vLLM, its JSON schema anywhere else."""
+    if is_vllm:
+        return {"structured_outputs": {"regex": pattern(form)}}
+    schema = {"name": "reading", "schema": form.schema(), "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
 def _part(part: dict[str, Any], image: Image) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class RemoteAdapters:
     def _first_token(self, model: str) -> list[float]:
         from cheques.reading.remote import request
 
-        body = request(model, Images.linear_gradient("L").convert("RGB"), CHEQUE, constrained=False)
+        body = request(model, Images.linear_gradient("L").convert("RGB"), CHEQUE)
         told = self._server.complete({**body, "max_tokens": 1, "top_logprobs": 5})["logprobs"]["content"][0]
         return [round(other["logprob"], 4) for other in told["top_logprobs"]]
 

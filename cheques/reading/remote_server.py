@@ -23,6 +23,7 @@ class Server:
 
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
+        self.is_vllm = False  # known once it was asked for its models
         self._http = requests.Session()
         # Reading is the same however often it is asked for, so a server that is just starting is asked again.
         again = Retry(total=3, backoff_factor=0.3, status_forcelist=(502, 503, 504), allowed_methods=None)
@@ -35,6 +36,7 @@ class Server:
     def base_model(self, wanted: str) -> str:
         """The name under which the server serves `wanted`: the same, else the only base that it has."""
         models = self._json(self._ask("GET", "/v1/models"))["data"]
+        self.is_vllm = any(model.get("owned_by") == "vllm" for model in models)
         bases = [model["id"] for model in models if not model.get("parent")]
         if wanted in bases:
             return wanted
