@@ -80,10 +80,10 @@ def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: in
 
     from cheques.reading.base import base_identity
     from cheques.settings import settings
-    from trainer.recipe import LoraRecipe
     from worker.acquisition import NO_SIGNAL, SHORTLIST, SPREAD
+    from worker.replay import RECIPE
 
-    method = [asdict(LoraRecipe()), settings().worth, SPREAD, SHORTLIST, NO_SIGNAL]
+    method = [asdict(RECIPE), settings().worth, SPREAD, SHORTLIST, NO_SIGNAL]
     digest = hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:8]
     base = base_identity(settings().model).replace("/", "-")
     folder = out / f"{base}-{digest}-{'-'.join(map(str, labels))}-pool{pool}-test{test}-epochs{epochs}"
@@ -167,7 +167,9 @@ def table(found: dict[str, Any]) -> Table:
         shown.add_row(str(labels), *(f"{_shown(p, 'mean')} ({_shown(p, 'tail')})" for p in points))
     if matching := found.get("labels_to_match_random"):
         shown.add_section()
-        shown.add_row("as good as random's last at", *(str(matching[name] or "never") for name in found["curves"]))
+        tail = found["labels_to_match_random_tail"]
+        reached = (f"{matching[name] or 'never'} ({tail[name] or 'never'})" for name in found["curves"])
+        shown.add_row("as good as random's last at", *reached)
         sure = found["beats_random"]
         shown.add_row(
             "beats random", *("" if sure.get(name) is None else f"{sure[name]:.0%}" for name in found["curves"])

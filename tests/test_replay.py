@@ -44,7 +44,9 @@ def test_a_strategy_that_is_always_two_points_better_is_found_better() -> None:
     chance = curves([0.5, 0.6, 0.65, 0.7], [0.52, 0.61, 0.68, 0.72], [0.49, 0.6, 0.66, 0.69])
     noise = np.random.default_rng(1).normal(0, 0.002, chance.shape)
     better = chance + np.array([0, 0.04, 0.04, 0.04]) + noise
-    found = compared({"random": chance, "active": better}, {"random": chance, "active": better}, LABELS)
+    tails = {"random": chance - 0.1, "active": chance - 0.06}
+    found = compared({"random": chance, "active": better}, tails, LABELS)
+    assert found["labels_to_match_random_tail"] == {"random": 200, "active": 140}
     assert found["labels_to_match_random"]["random"] == 200 and 120 < found["labels_to_match_random"]["active"] < 160
     assert found["beats_random"]["active"] > 0.99
     gain = found["difference"]["active"][2]

@@ -17,20 +17,20 @@ def compared(curves: Mapping[str, Curves], tails: Mapping[str, Curves], labels: 
     """What a replay shows, as JSON: curves with t intervals over seeds, and each strategy beside `random`.
 
     area: the mean height of a curve. difference: from random's on the same seeds, paired. labels_to_match_random: the
-    number from which on the mean curve stays as high as that of random at its end, None if it does not. beats_random:
-    1 - p of a one-sided paired t test that the area is larger; None below two seeds. All of it holds for the one test
-    set on which every cell was judged.
+    number from which on the mean curve stays as high as that of random at its end, None if it does not; …_tail: the
+    same for the long tail alone. beats_random: 1 - p of a one-sided paired t test that the area is larger; None below
+    two seeds. All of it holds for the one test set on which every cell was judged.
     """
     found: dict[str, Any] = {"labels": list(labels), "seeds": len(next(iter(curves.values())))}
     found["curves"] = {name: _points(labels, curve, tails[name]) for name, curve in curves.items()}
     found["area"] = {name: round(float(_areas(curve, labels).mean()), 4) for name, curve in curves.items()}
     if (chance := curves.get("random")) is not None:
-        goal = float(chance[:, -1].mean())
         others = {name: curve for name, curve in curves.items() if name != "random"}
         found["difference"] = {
             name: _points(labels, c - chance, tails[name] - tails["random"]) for name, c in others.items()
         }
-        found["labels_to_match_random"] = {name: reaches(c.mean(axis=0), labels, goal) for name, c in curves.items()}
+        found["labels_to_match_random"] = _matching(curves, labels)
+        found["labels_to_match_random_tail"] = _matching(tails, labels)
         gains = {name: _areas(curve, labels) - _areas(chance, labels) for name, curve in others.items()}
         found["beats_random"] = {name: sure_above_zero(gain) for name, gain in gains.items()}
     return found
@@ -42,6 +42,11 @@ def interval(values: Curves) -> tuple[float, float]:
         return float("nan"), float("nan")
     half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values)
     return float(values.mean() - half), float(values.mean() + half)
+
+
+def _matching(curves: Mapping[str, Curves], labels: Sequence[int]) -> dict[str, int | None]:
+    goal = float(curves["random"][:, -1].mean())
+    return {name: reaches(curve.mean(axis=0), labels, goal) for name, curve in curves.items()}
 
 
 def reaches(curve: Curves, labels: Sequence[int], goal: float) -> int | None:

@@ -31,6 +31,7 @@ from worker.sights import compact, signal
 
 TEST_SEED = 999_999  # of the mail that everything is judged on
 FIRST = "first"  # the strategy of the first cell of a seed: chance, the same for all
+RECIPE = replace(LoraRecipe(), apart=0.0)  # as in a project, but every label is trained on
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _run(plan: Plan, strategy: str, seed: int, labels: int) -> Cell:
     began, pool = time.monotonic(), _mail(seed, plan.pool)
     chosen = _chosen(plan, strategy, seed, labels)
     scratch = plan.folder / f"training-{strategy}-{seed}-{labels}"
-    recipe = replace(LoraRecipe(), epochs=plan.epochs, apart=0.0, drawn=0.0, seed=seed)
+    recipe = replace(RECIPE, epochs=plan.epochs, seed=seed)
     lessons = [pool[place][1] for place in chosen]
     train(lessons, CHEQUE, recipe, settings().model, scratch, device=settings().device)
     reader, adapter = _reader(), Adapter(scratch.name, scratch / "adapter")
