@@ -23,7 +23,7 @@ from backend.resident import Resident
 from backend.routes import Backend, error_line
 from backend.stored import Stored
 from cheques.images import fingerprint
-from cheques.log import log_to_stderr
+from cheques.log import log_to_stderr, place_of
 from cheques.reading.card import Card, uses_card
 from cheques.reading.reader import Reader, open_reader
 from cheques.settings import BadSettings, Settings
@@ -141,12 +141,7 @@ def _config_error(error: BadConfig) -> tuple[Response, int]:
 
 
 def _own_error(error: Exception) -> tuple[Response, int]:
-    # The message may hold what was on a cheque: type and place are enough to find the line.
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    log.error("request.failed", path=request.path, error=type(error).__name__, place=place)
+    log.error("request.failed", path=request.path, error=type(error).__name__, place=place_of(error))
     return error_line(f"internal error ({type(error).__name__}): see the backend's log", 500)
 
 

@@ -17,3 +17,11 @@ def log_to_stderr() -> None:
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised, as file:line; its message is not for logs, since it may hold what is on a cheque."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from cheques.settings import Settings
 from studio.config import HINT, Config
@@ -22,6 +22,13 @@ SAMPLING = "Uncertainty sampling"
 TASKS_A_PAGE = 500
 LABELS_A_PAGE = 100  # these come with annotations and every stored prediction
 PREDICTIONS_A_REQUEST = 500
+Labels = Literal["any", "none", "one", "some"]
+LABELS: dict[Labels, list[dict[str, Any]]] = {
+    "any": [],
+    "none": [where("total_annotations", "equal", 0)],
+    "one": [where("total_annotations", "equal", 1)],
+    "some": [where("total_annotations", "greater", 0)],
+}
 
 
 class Studio:
@@ -120,13 +127,13 @@ class Studio:
             self._call(lambda: self._sdk.import_storage.local.create(**about), safe=False)
 
     def tasks(
-        self, project: int, config: Config, *, unlabelled: bool = False, stored: bool = False, after: int = 0
+        self, project: int, config: Config, *, labels: Labels = "any", stored: bool = False, after: int = 0
     ) -> Iterator[Task]:
         """Tasks in ascending id, page by page: memory stays flat over any number of them.
 
-        unlabelled: only those that nobody has annotated. stored: with their predictions (slower). after: an id.
+        labels: only those with so many annotations. stored: with their predictions (slower). after: an id.
         """
-        wanted = [where("total_annotations", "equal", 0)] if unlabelled else []
+        wanted = LABELS[labels]
         size, fields = (LABELS_A_PAGE, "all") if stored else (TASKS_A_PAGE, "task_only")
         for task in self._pages(project, wanted, size, fields, after):
             yield task_of(task, config)
@@ -151,7 +158,7 @@ class Studio:
             passes = [[where("updated_at", "greater", moment(since), "Datetime")]]
         else:
             passes = [
-                [where("total_annotations", "greater", 0)],
+                LABELS["some"],
                 [where("total_annotations", "equal", 0), where("cancelled_annotations", "greater", 0)],
             ]
         for wanted in passes:
@@ -172,6 +179,10 @@ class Studio:
     def patch_score(self, prediction: int, score: float) -> None:
         """Move a stored prediction in the order of labelling without reading again."""
         self._call(lambda: self._sdk.predictions.update(prediction, score=score))
+
+    def rewrite_prediction(self, prediction: int, result: list[dict[str, Any]], score: float) -> None:
+        """Let a stored prediction show something else, for whoever opens its task from now on."""
+        self._call(lambda: self._sdk.predictions.update(prediction, result=result, score=score))
 
     def set_hint(self, task: int, hint: str) -> None:
         """Tell the task's annotator where to look; the rest of its data stays."""

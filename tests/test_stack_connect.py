@@ -93,7 +93,7 @@ def test_a_project_with_40_labels_gets_its_first_version_within_minutes(stack: S
     serving = Versions(stack.settings.home, project.id).champion()
     shown = serving.name if serving else "base"
     until(lambda: studio.project(project.id).model_version == shown, 120, "showing the version in service")
-    rest = {task.id: task for task in studio.tasks(project.id, CONFIG, unlabelled=True, stored=True)}
+    rest = {task.id: task for task in studio.tasks(project.id, CONFIG, labels="none", stored=True)}
     assert set(rest) == set(ids[40:])
     assert all(any(one.version == shown for one in task.stored) for task in rest.values())
 

@@ -71,11 +71,11 @@ def test_two_annotators_follow_the_order_before_and_after_a_new_version(
         backend = FakeBackend(version, embeddings=embeddings)
         about = (studio, project, CONFIG, draw, backend, version, Settings(), lambda **_: None)
         done = Pile(*about).prelabelled()  # type: ignore[arg-type]
-        assert done.predicted == len(list(studio.tasks(project, CONFIG, unlabelled=True)))
+        assert done.predicted == len(list(studio.tasks(project, CONFIG, labels="none")))
         studio.serve(project, version)
         scores = {
             task.id: stored.score or 0.0
-            for task in studio.tasks(project, CONFIG, unlabelled=True, stored=True)
+            for task in studio.tasks(project, CONFIG, labels="none", stored=True)
             for stored in task.stored
             if stored.version == version
         }

@@ -64,13 +64,15 @@ def test_tasks_come_page_by_page_and_none_is_missed_while_others_are_labelled(
 ) -> None:
     ids = add_tasks(studio, project, 11)
     seen = []
-    for task in studio.tasks(project.id, CONFIG, unlabelled=True):
+    for task in studio.tasks(project.id, CONFIG, labels="none"):
         seen.append(task.id)
         if len(seen) == 4:  # a page was handed over: these leave the list before the next one is asked for
             for done in ids[:3]:
                 studio.annotate(done, [])
     assert seen == ids
-    assert [task.id for task in studio.tasks(project.id, CONFIG, unlabelled=True)] == ids[3:]
+    assert [task.id for task in studio.tasks(project.id, CONFIG, labels="none")] == ids[3:]
+    assert [task.id for task in studio.tasks(project.id, CONFIG, labels="one")] == ids[:3]
+    assert [task.id for task in studio.tasks(project.id, CONFIG, labels="some")] == ids[:3]
     assert [task.id for task in studio.tasks(project.id, CONFIG, after=ids[8])] == ids[9:]
     assert [task.labelled for task in studio.tasks(project.id, CONFIG)][:4] == [True, True, True, False]
 
@@ -96,6 +98,10 @@ def test_stored_predictions_are_told_apart(studio: Studio, project: Project) -> 
     (found,) = studio.tasks(project.id, CONFIG, stored=True)
     assert {(one.version, one.score, one.empty) for one in found.stored} == {("v1", 0.3, False), ("v2", 0.1, True)}
     assert next(studio.tasks(project.id, CONFIG)).stored == ()
+    blind = next(one for one in found.stored if one.empty)
+    studio.rewrite_prediction(blind.id, prediction(CONFIG, READ, "v2", 0.1)["result"], 0.2)
+    (found,) = studio.tasks(project.id, CONFIG, stored=True)
+    assert {(one.id, one.score, one.empty) for one in found.stored if one.version == "v2"} == {(blind.id, 0.2, False)}
 
 
 def typed(text: str, name: str = "lieu") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from cheques.images import BadImage
 from tests.backend_parts import noise, settings_in
-from tests.worker_parts import FakeBackend, FakeStudio
+from tests.worker_parts import XML, FakeBackend, FakeStudio
 from trainer.dataset import Example
 from trainer.draw import Draw
 from trainer.versions import Version, Versions
@@ -194,6 +194,14 @@ class TestReconcile:
         world.studio.annotate(exam, changed="2026-03-03T00:00:00Z")
         assert reconcile(7)["new"] == 4
 
+    def test_while_nothing_is_labelled_no_label_is_fetched_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.labelled(30)
+        before = reconcile(7)["new"]
+        monkeypatch.setattr(jobs, "labelled", lambda *_: pytest.fail("every label was fetched"))
+        assert reconcile(7)["new"] == before
+
     def test_a_deleted_label_is_noticed(self, world: World) -> None:
         world.labelled(8)
         before = reconcile(7)["new"]
@@ -272,6 +280,37 @@ class TestPrelabel:
         assert prelabel(7)["waiting"] == 1
         assert reconcile(7)["why"] == "some cheques could not be read for the time being"
 
+    def test_what_never_comes_back_is_asked_for_less_and_less_often(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.studio.add_tasks(range(10, 20))
+        world.backend.away = frozenset({12})
+        pauses = []
+        for _ in range(9):
+            prelabel(7)
+            pauses.append(jobs._Marker.read(world.folder).pause)
+        assert pauses == [0, 60, 120, 240, 480, 960, 1800, 1800, 1800]
+        assert reconcile(7)["why"] == ""
+        world.studio.add_tasks([20])
+        assert reconcile(7)["why"] == "new tasks"
+        world.backend.away = frozenset()
+        prelabel(7)
+        assert jobs._Marker.read(world.folder).pause == 0
+
+    def test_a_changed_form_has_every_open_prediction_written_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.studio.add_tasks(range(10, 20))
+        prelabel(7)
+        world.studio.writes.clear()
+        xml = XML.replace("</View>", '<TextArea name="memo" toName="image"/></View>')
+        world.studio.about = replace(world.studio.about, label_config=xml)
+        assert reconcile(7)["why"] == "the form was changed"
+        assert prelabel(7)["read"] == 0
+        assert [write for write in world.studio.writes if write != "hint"] == ["rewrite"] * 10
+        assert all(len(task.stored) == 1 for task in world.studio.tasks_.values())
+        assert reconcile(7)["why"] == ""
+
 
 class TestAttempts:
     def test_new_and_changed_lessons_are_counted_by_id_and_time(self, tmp_path: Path) -> None:
@@ -282,6 +321,12 @@ class TestAttempts:
         assert new_or_changed({1: "a", 2: "later", 3: "c", 4: "d"}, before) == 2
         assert new_or_changed({1: "a"}, []) == 1
 
+    def test_what_was_seen_is_kept_of_the_last_alone(self, tmp_path: Path) -> None:
+        for number in range(1, 6):
+            record(tmp_path, Attempt(dict.fromkeys(range(1000), "a"), "rejected", f"v{number}"))
+        found = attempts(tmp_path)
+        assert [len(attempt.lessons) for attempt in found] == [0, 0, 0, 0, 1000]
+
     def test_a_line_torn_by_a_kill_is_no_attempt(self, tmp_path: Path) -> None:
         record(tmp_path, Attempt({1: "a"}, "rejected", "v1"))
         with (tmp_path / "attempts.jsonl").open("a") as file:
@@ -289,6 +334,18 @@ class TestAttempts:
         assert len(attempts(tmp_path)) == 1
         record(tmp_path, Attempt({2: "b"}, "rejected", "v2"))
         assert [attempt.version for attempt in attempts(tmp_path)] == ["v1", "v2"]
+
+
+def test_an_unforeseen_error_is_one_line_in_the_log_without_its_message(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.labelled(30)
+    world.trouble = KeyError("Zoé Personne")
+    with pytest.raises(JobFailed, match=r"internal error \(KeyError\)") as caught:
+        retrain(7)
+    told = capsys.readouterr().err
+    assert "job.failed" in told and "KeyError" in told and "test_worker_jobs.py:" in told
+    assert "Zoé" not in told + str(caught.value)
 
 
 def test_two_of_a_kind_never_run_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

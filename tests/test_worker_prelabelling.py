@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from studio.config import Config
 from tests.backend_parts import drawn, noise
 from tests.worker_parts import CONFIG, FakeBackend, FakeStudio, Killed, own_score
 from trainer.draw import Draw
+from worker import prelabelling
 from worker.prelabelling import Pile, Prelabelled
 from worker.reading import VersionChanged
 
@@ -120,6 +122,38 @@ def test_new_tasks_are_read_alone_and_take_their_place(studio: FakeStudio, draw:
     came = {task: place for place, task in enumerate([*before, *range(61, 71)])}
     assert lessons == sorted(lessons, key=lambda task: (own_score(task), came[task]))
     assert done.moved < 40
+
+
+def test_far_behind_nothing_moves_for_a_new_label(
+    studio: FakeStudio, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is planned exactly as far as people get before it is planned again; each move is a request."""
+    monkeypatch.setattr(prelabelling, "FRONT", 10)
+    chance = random.Random(1)
+    embeddings = {task: tuple(chance.gauss(0, 1) for _ in range(8)) for task in range(1, 81)}
+    run(studio, draw, FakeBackend(embeddings=embeddings), strategy="active")
+    before = studio.queue()
+    for task in before[:3]:
+        studio.annotate(task)
+    studio.add_tasks([61])
+    run(studio, draw, FakeBackend(embeddings=embeddings), strategy="active")
+    after = studio.queue()
+    assert sorted(after) == sorted({*before[3:], 61})
+    behind = [task for task in after[10:] if task != 61]
+    assert behind == [task for task in before if task in behind]
+
+
+def test_exam_cheques_that_wait_for_a_second_annotator_stay_in_the_order(studio: FakeStudio, draw: Draw) -> None:
+    run(studio, draw, second_share=1.0)
+    exam = [task for task in studio.queue() if roles(draw, [task]) == "E"][:3]
+    lesson = next(task for task in studio.queue() if roles(draw, [task]) == ".")
+    for task in [*exam, lesson]:
+        studio.annotate(task)
+    run(studio, draw, version="v1", second_share=1.0)
+    held = {task for task, one in studio.tasks_.items() if one.stored[-1].version == "v1"}
+    assert set(exam) <= held and lesson not in held
+    blind = {int(place.task) for place in draw.places() if place.arm == "blind"}
+    assert {task for task in exam if studio.tasks_[task].stored[-1].empty} == blind & set(exam)
 
 
 def test_live_answers_are_put_in_their_turn(studio: FakeStudio, draw: Draw) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cheques.reading.reader import Reading
-from studio.client import Project, Stored, StudioError, Task
+from studio.client import Labels, Project, Stored, StudioError, Task
 from studio.config import DEFAULT_CONFIG, Config, read_config
 from studio.formats import Label
 
@@ -47,17 +47,19 @@ class FakeStudio:
         return self.about
 
     def tasks(
-        self, project: int, config: Config, *, unlabelled: bool = False, stored: bool = False, after: int = 0
+        self, project: int, config: Config, *, labels: Labels = "any", stored: bool = False, after: int = 0
     ) -> Iterator[Task]:
         self._asked()
+        wanted = {"any": range(9), "none": range(1), "one": range(1, 2), "some": range(1, 9)}[labels]
         for number, task in sorted(self.tasks_.items()):
-            if number > after and not (unlabelled and task.labelled):
+            if number > after and len(self.labels_.get(number, ())) in wanted:
                 yield task if stored else replace(task, stored=())
 
     def changed_tasks(self, project: int, config: Config, since: str = "") -> Iterator[tuple[int, tuple[Label, ...]]]:
         self._asked()
         for task, labels in sorted(self.labels_.items()):
-            if not since or any(label.updated_at > since for label in labels):
+            # As in Label Studio a task changes a moment after its label: the latest always comes again.
+            if not since or any(label.updated_at >= since for label in labels):
                 yield task, tuple(labels)
 
     def import_predictions(self, project: int, predictions: Iterable[dict[str, Any]]) -> int:
@@ -78,6 +80,10 @@ class FakeStudio:
                 moved = tuple(replace(s, score=score) if s.id == prediction else s for s in task.stored)
                 self.tasks_[task.id] = replace(task, stored=moved)
                 return
+
+    def rewrite_prediction(self, prediction: int, result: list[dict[str, Any]], score: float) -> None:
+        self.patch_score(prediction, score)
+        self.writes[-1] = "rewrite"
 
     def set_hint(self, task: int, hint: str) -> None:
         self._write("hint")

@@ -22,7 +22,7 @@ Order = NDArray[np.intp]
 
 STEP = 1e-6  # Label Studio is given scores with six decimals
 SHORTLIST = 2000  # cheques that are spread out one by one: enough for months of labels; the others follow by merit
-DIMENSIONS = 64  # of the features that are compared: more tell cheques apart no better and take longer
+DIMENSIONS = 64  # of the features that are kept: more tell cheques apart no better and take longer
 NO_SIGNAL = 0.02  # the surest written field of a cheque that nobody can read is less sure than this
 SPREAD = 0.5  # how much novelty counts beside uncertainty: 0 not at all, 1 as much
 
@@ -32,7 +32,7 @@ class Pool:
     """n cheques to put in order, f fields, d features.
 
     confidence: (n, f), calibrated, in [0, 1]; NaN where a field was not read: it counts as wrong.
-    features: (n, d) of the images, of any length; rows with NaN: none known.
+    features: (n, d) of the images, in any scale; rows with NaN: none known.
     worth: (f,) of the fields, relative to one another.
     signal: (n,) the confidence of the surest field on which something was read.
     covered: (m, d) the features of the cheques labelled already.
@@ -63,13 +63,13 @@ def uncertainty(pool: Pool, seed: int) -> Order:
 
 def diverse(pool: Pool, seed: int) -> Order:
     """The least like anything labelled or chosen before first, whatever the reader is sure of. O(n log n + n m)."""
-    return _spread(pool, np.ones(len(pool)), seed)
+    return _spread(pool, np.ones(len(pool)))
 
 
 def active(pool: Pool, seed: int) -> Order:
     """Uncertain and unlike what is labelled or chosen; what nobody can read goes last. O(n log n + n m)."""
     legible = readable(pool)
-    order = _spread(pool, np.where(legible, expected_wrong(pool), 0.0), seed)
+    order = _spread(pool, np.where(legible, expected_wrong(pool), 0.0))
     return np.concatenate([order[legible[order]], order[~legible[order]]])
 
 
@@ -96,9 +96,9 @@ def _falling(merit: Floats) -> Order:
     return np.argsort(-merit, kind="stable")
 
 
-def _spread(pool: Pool, merit: Floats, seed: int) -> Order:
+def _spread(pool: Pool, merit: Floats) -> Order:
     """By merit times novelty; among the foremost, what each choice covers counts for the next ones."""
-    features, covered = _comparable(pool.features, pool.covered, seed)
+    features, covered = _comparable(pool.features, pool.covered)
     novelty = _novelty(features, covered)
     order = _falling(merit * novelty**SPREAD)
     front, rest = order[:SHORTLIST], order[SHORTLIST:]
@@ -119,11 +119,10 @@ def _one_by_one(features: Floats, merit: Floats, novelty: Floats) -> Order:
     return chosen
 
 
-def _comparable(features: Floats, covered: Floats, seed: int) -> tuple[Floats, Floats]:
-    """Both about their common middle, of length 1, in at most DIMENSIONS numbers; zeros where none are known.
+def _comparable(features: Floats, covered: Floats) -> tuple[Floats, Floats]:
+    """Both about their common middle, of length 1; zeros where none are known.
 
-    All cheques are much alike, and the reader's features of them too: what they share says nothing. A random
-    projection keeps distances (Johnson and Lindenstrauss 1984).
+    All cheques are much alike, and the reader's features of them too: what they share says nothing.
     """
     width = features.shape[1]
     if not width:
@@ -133,8 +132,6 @@ def _comparable(features: Floats, covered: Floats, seed: int) -> tuple[Floats, F
     both = np.where(known[:, None], both, 0.0)
     if known.any():
         both[known] -= both[known].mean(axis=0)
-    if width > DIMENSIONS:
-        both = both @ np.random.default_rng(seed).standard_normal((width, DIMENSIONS)).astype(np.float32)
     both /= np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-9)
     return both[: len(features)], both[len(features) :]
 

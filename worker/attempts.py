@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trainer.disk import append_line, locked, whole_lines
+from trainer.disk import locked, replace_file, whole_lines
 
 Lessons = Mapping[int, str]  # annotation id -> when it was last changed
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One retraining: what it saw, and what came of it (promoted, rejected, nothing to do)."""
+    """One retraining: what it saw (kept of the last one alone), and what came of it (promoted, rejected)."""
 
     lessons: Lessons
     outcome: str
@@ -30,8 +30,10 @@ def record(folder: Path, attempt: Attempt) -> None:
         "version": attempt.version,
         "lessons": {str(annotation): changed for annotation, changed in attempt.lessons.items()},
     }
+    path = folder / "attempts.jsonl"
     with locked(folder / "attempts.lock"):
-        append_line(folder / "attempts.jsonl", json.dumps(line))
+        past = [one | {"lessons": {}} for one in whole_lines(path)[0]]  # what only grows would be read every minute
+        replace_file(path, "".join(json.dumps(one) + "\n" for one in [*past, line]))
 
 
 def attempts(folder: Path) -> list[Attempt]:

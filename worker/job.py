@@ -18,7 +18,7 @@ import redis
 import structlog
 from rq import get_current_job
 
-from cheques.log import log_to_stderr
+from cheques.log import log_to_stderr, place_of
 from cheques.reading.card import CardBusy
 from cheques.reading.reader import ReaderError
 from cheques.settings import BadSettings, settings
@@ -68,9 +68,15 @@ def job(work: Callable[..., Result]) -> Callable[..., Result]:
         try:
             with _alone(folder(settings().home, project), work.__name__):
                 result = work(project, **arguments)
-        except EXPECTED as error:
+        except (JobFailed, *EXPECTED) as error:
             log.error("job.failed", job=work.__name__, project=project, reason=str(error))
             raise JobFailed(str(error)) from None
+        except Exception as error:
+            # The message may hold what is on a cheque: type and place are enough to find the line.
+            log.error(
+                "job.failed", job=work.__name__, project=project, error=type(error).__name__, place=place_of(error)
+            )
+            raise JobFailed(f"internal error ({type(error).__name__}): see the worker's log") from None
         log.info("job.done", job=work.__name__, project=project, seconds=round(time.monotonic() - began, 1), **result)
         return result
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import redis
 import structlog
 
+from cheques.fields import Form
 from cheques.reading.reader import open_reader
 from cheques.settings import Settings, settings
 from studio.client import SAMPLING, Project, Studio
@@ -31,7 +32,7 @@ from trainer.versions import Version, Versions
 from worker.attempts import Attempt, attempts, new_or_changed, record
 from worker.job import JobFailed, Result, job, progress
 from worker.lessons import Fetch, Labelled, examples, labelled
-from worker.prelabelling import Pile
+from worker.prelabelling import Pile, Prelabelled
 from worker.queue import PRELABEL, RETRAIN, connect, enqueue, forget_labels, note_needed
 from worker.reading import Backend, VersionChanged
 
@@ -42,6 +43,7 @@ log = structlog.get_logger()
 
 BASE = "base"
 FULL_LOOK_SECONDS = 1800.0  # how often reconcile looks at every prediction, and not only for new tasks
+RETRY_SECONDS = 60.0  # after a first run in vain for what could not be read; then twice as long each time
 UNLABELLED = 300  # cheques without label on which valid JSON is measured
 
 
@@ -105,7 +107,7 @@ def _trained(site: Site, labels: Labelled) -> Version:
     exam, unusable_exam = examples(labels.exam, form, site.draw, site.fetch, images)
     left_out = {why.replace(" ", "_"): n for why, n in (Counter(labels.left_out) + unusable + unusable_exam).items()}
     log.info("retrain.begins", project=site.project.id, lessons=len(lessons), exam=len(exam), left_out=left_out)
-    unlabelled = islice(site.studio.tasks(site.project.id, site.config, unlabelled=True), UNLABELLED)
+    unlabelled = islice(site.studio.tasks(site.project.id, site.config, labels="none"), UNLABELLED)
     images_unlabelled = [partial(site.fetch, task.image) for task in unlabelled if task.image]
     reader = partial(open_reader, site.settings)
     return train_and_judge(
@@ -122,11 +124,12 @@ def prelabel(project: int) -> Result:
     """Every unlabelled task gets a prediction of the version in service, in the order of learning; then it is shown."""
     site = Site.of(project)
     backend = Backend(site.settings, project, site.project.label_config, site.config)
+    before = _Marker.read(site.folder)
     for _ in range(3):
         version = site.serving
         try:
             pile = Pile(site.studio, project, site.config, site.draw, backend, version, site.settings, progress)
-            done = pile.prelabelled()
+            done = pile.prelabelled(anew=before.is_of_another(site.config.form))
         except VersionChanged as error:
             log.info("prelabel.begins_again", project=project, reason=str(error))
             continue
@@ -134,7 +137,7 @@ def prelabel(project: int) -> Result:
             site.studio.serve(project, version)
         if share := site.settings.second_share:
             ask_second(site.studio, project, lambda task: wants_second(site.draw.get(task), share))
-        _Marker(version, done.last_task, time.time(), whole=not done.waiting).write(site.folder)
+        before.after(version, site.config.form.digest, done).write(site.folder)
         return {"version": version, **asdict(done)}
     raise JobFailed(f"project {project}: the version in service changed again and again; it is tried again")
 
@@ -169,15 +172,20 @@ def _count(site: Site) -> tuple[int, tuple[int, ...]]:
     except (FileNotFoundError, ValueError):
         known = {}
     same = known.get("labels") == site.project.labels and known.get("attempts") == done and known.get("latest")
-    # Hints and scores change unlabelled tasks too; a label that was deleted shows in the number of labels.
-    changed = site.studio.changed_tasks(site.project.id, site.config, since=known["latest"]) if same else ()
-    if same and not any(labels for _, labels in changed):
+    if same and not _labels_since(site, known["latest"]):
         return known["count"], ()
     labels = site.labelled()
     count = new_or_changed(labels.seen, attempts(site.folder))
     now = {"labels": site.project.labels, "attempts": done, "latest": labels.latest, "count": count}
     replace_file(path, json.dumps(now))
     return count, labels.annotations
+
+
+def _labels_since(site: Site, latest: str) -> bool:
+    """Was any label made or changed after the latest one counted? One deleted shows in the number of labels."""
+    # A task changes a moment after its label, and with hints and scores: that it changed says nothing of its labels.
+    changed = site.studio.changed_tasks(site.project.id, site.config, since=latest)
+    return any(label.updated_at > latest for _, labels in changed for label in labels)
 
 
 def _why_prelabel(site: Site) -> str:
@@ -189,22 +197,42 @@ def _why_prelabel(site: Site) -> str:
         return f"the project shows {site.project.model_version or 'no version'}"
     if _is_drifted(site.project) and marker.last_task:
         return "the project's sampling was changed"
-    if not marker.whole:
+    if marker.is_of_another(site.config.form):
+        return "the form was changed"
+    if not marker.whole and time.time() - marker.at > marker.pause:
         return "some cheques could not be read for the time being"
     if time.time() - marker.at > FULL_LOOK_SECONDS:
         return "time for a full look"
-    tasks = site.studio.tasks(site.project.id, site.config, unlabelled=True, after=marker.last_task)
+    tasks = site.studio.tasks(site.project.id, site.config, labels="none", after=marker.last_task)
     return "new tasks" if any(True for _ in tasks) else ""
 
 
 @dataclass(frozen=True)
 class _Marker:
-    """What `prelabel` did last. last_task: the highest id it has seen. whole: nothing is left for later."""
+    """What `prelabel` did last, for which version and form. last_task: the highest id it has seen.
+
+    whole: nothing is left for later. fruitless: how often in a row nothing of what was left could be read.
+    """
 
     version: str = ""
     last_task: int = 0
     at: float = 0.0
     whole: bool = False
+    form: str = ""
+    fruitless: int = 0
+
+    @property
+    def pause(self) -> float:
+        """Seconds until it is worth while to try again what could not be read: an image may never come back."""
+        return min(FULL_LOOK_SECONDS, RETRY_SECONDS * 2 ** (self.fruitless - 1)) if self.fruitless else 0.0
+
+    def is_of_another(self, form: Form) -> bool:
+        """Are the predictions of its version written for another form than this?"""
+        return bool(self.form) and self.form != form.digest
+
+    def after(self, version: str, form: str, done: Prelabelled) -> _Marker:
+        fruitless = self.fruitless + 1 if done.waiting and not done.read else 0
+        return _Marker(version, done.last_task, time.time(), not done.waiting, form, fruitless)
 
     @classmethod
     def read(cls, place: Path) -> _Marker:

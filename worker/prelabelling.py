@@ -14,14 +14,16 @@ from studio.client import Stored, Studio, Task
 from studio.config import Config
 from studio.formats import hint, prediction
 from trainer.draw import Draw, turns
-from worker.acquisition import STRATEGIES, readable, rising, worth_of
+from trainer.second import wants_second
+from worker.acquisition import SHORTLIST, STRATEGIES, readable, rising, worth_of
 from worker.planting import Planting
 from worker.reading import Backend
 from worker.sights import Sights
 
 CHUNK = 32  # tasks a request to the backend
 HINTED = 300  # foremost tasks that carry a hint: each costs two requests, and before the rest comes all is placed again
-COVERED = 5000  # labelled tasks at most, the latest, that others are compared with
+COVERED = 5000  # labelled tasks at most, those imported last, that others are compared with
+FRONT = SHORTLIST  # tasks that stand exactly in the planned order: people do not get farther before it is made again
 NOTHING = Reading({}, {})  # of a cheque that cannot be read: an empty prediction
 
 Progress = Callable[..., None]
@@ -57,31 +59,42 @@ class Pile:
     settings: Settings
     progress: Progress
 
-    def prelabelled(self) -> Prelabelled:
+    def prelabelled(self, anew: bool = False) -> Prelabelled:
         """See to it that every unlabelled task holds a prediction of the version, scored by its turn.
+
+        anew: those that are stored were written for another form, and are written again.
 
         First everything is read, for the order hangs on all of it; then predictions are imported, each with its final
         score. The backend keeps what it has read, so that asking again, also after a kill, costs next to nothing.
         Raises StudioError, BackendError, VersionChanged.
         """
-        tasks = {task.id: task for task in self.studio.tasks(self.project, self.config, unlabelled=True, stored=True)}
+        tasks = {task.id: task for task in self._open()}
         held = {task.id: stored for task in tasks.values() if (stored := self._stored(task))}
         # The base's name belongs to it: "base" stays in service when the settings name another model.
         read_as = f"{self.version} of {base_identity(self.settings.model)}"
         sights = Sights(self.draw.path.parent, read_as, self.config.form)
         missing = [task for task in tasks.values() if task.id not in held]
         self._read([task for task in tasks.values() if task.id not in held or task.id not in sights], sights)
-        order, illegible = self._order([task for task in tasks if task in held or task in sights], sights)
+        planned, illegible = self._order([task for task in tasks if task in held or task in sights], sights)
+        order = _calm(planned, held)
         now = [held[task].score if task in held else None for task in order]
         scores = dict(zip(order, rising(now), strict=True))
         new = [tasks[task] for task in order if task not in held]
         read = self.studio.import_predictions(self.project, self._predictions(new, scores))
-        moved = self._moved(held, scores)
+        moved = self._rewritten(tasks, held, scores) if anew else self._moved(held, scores)
         self._hinted([tasks[task] for task in order[:HINTED]], sights)
         unreadable = sum(task.id in sights and sights[task.id].confidence is None for task in missing)
         return Prelabelled(
             read, moved, len(held) + read, unreadable, illegible, len(missing) - read, max(tasks, default=0)
         )
+
+    def _open(self) -> Iterator[Task]:
+        """What waits for an annotator, of the exam also for a second one."""
+        yield from self.studio.tasks(self.project, self.config, labels="none", stored=True)
+        if share := self.settings.second_share:
+            for task in self.studio.tasks(self.project, self.config, labels="one", stored=True):
+                if wants_second(self.draw.get(task.id), share):
+                    yield task
 
     def _stored(self, task: Task) -> Stored | None:
         return next((stored for stored in task.stored if stored.version == self.version), None)
@@ -96,7 +109,7 @@ class Pile:
         """All of the tasks in the order of serving, and the lessons on which nothing can be made out."""
         exam = {task: place.turn for task in tasks if (place := self.draw.get(task)) and place.role == "exam"}
         seen = [task for task in tasks if task not in exam and task in sights and sights[task].confidence is not None]
-        labelled = [task.id for task in self.studio.tasks(self.project, self.config) if task.labelled]
+        labelled = [task.id for task in self.studio.tasks(self.project, self.config, labels="some")]
         pool = sights.pool(seen, labelled[-COVERED:], worth_of(self.config.form, self.settings.worth))
         chosen = STRATEGIES[self.settings.strategy](pool, crc32(self.draw.salt.encode()))
         lessons = [seen[number] for number in chosen]
@@ -108,6 +121,7 @@ class Pile:
         return [*served, *(task for task in tasks if task in last)], illegible
 
     def _predictions(self, new: Sequence[Task], scores: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+        """What each of the tasks is to show. The backend has read them already, and knows."""
         planting = Planting(self.draw, self.config.form, self.version, self.settings.planted)
         for number, chunk in enumerate(_chunks(new)):
             self.progress(stage="importing", done=number * CHUNK, total=len(new))
@@ -116,6 +130,14 @@ class Pile:
                     self.config, reading or NOTHING, self.version, scores[task], blind=self._is_blind(task)
                 )
                 yield {"task": task, **shown}
+
+    def _rewritten(self, tasks: Mapping[int, Task], held: Mapping[int, Stored], scores: Mapping[int, float]) -> int:
+        """Written in place: a prediction that somebody has open must not vanish."""
+        count = 0
+        for one in self._predictions([tasks[task] for task in scores if task in held], scores):
+            self.studio.rewrite_prediction(held[one["task"]].id, one["result"], one["score"])
+            count += 1
+        return count
 
     def _is_blind(self, task: int) -> bool:
         place = self.draw.get(task)
@@ -138,6 +160,13 @@ class Pile:
             wanted = hint(self.config.form, sights[task.id].confidence, self.settings.doubt)
             if task.hint != wanted:
                 self.studio.set_hint(task.id, wanted)
+
+
+def _calm(planned: Sequence[int], held: Mapping[int, Stored]) -> list[int]:
+    """The planned order; behind the FRONT those that have a score keep their order, for every move is a request."""
+    front, rest = planned[:FRONT], planned[FRONT:]
+    kept = iter(sorted((task for task in rest if task in held), key=lambda task: held[task].score or 0.0))
+    return [*front, *(next(kept) if task in held else task for task in rest)]
 
 
 def _chunks(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:

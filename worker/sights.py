@@ -122,7 +122,10 @@ def signal(reading: Reading) -> float:
 
 
 def compact(embedding: Sequence[float]) -> Features:
-    """(DIMENSIONS,): a random projection, always the same, of as many numbers as the reader's features have."""
+    """(DIMENSIONS,): a random projection, always the same, of as many numbers as the reader's features have.
+
+    It keeps distances (Johnson and Lindenstrauss 1984).
+    """
     if len(embedding) == DIMENSIONS:
         return np.array(embedding, np.float16)
     projection = np.random.default_rng(len(embedding)).standard_normal((len(embedding), DIMENSIONS))
