@@ -18,10 +18,10 @@ from typing import Any
 import structlog
 from PIL.Image import Image
 
-from backend.resident import Resident, Unreadable
+from backend.resident import Resident
 from backend.stored import Key, Stored, read_as
 from cheques.images import BadImage
-from cheques.reading.reader import Adapter, ReaderError, Reading
+from cheques.reading.reader import Adapter, ReaderError, Reading, Unreadable
 from cheques.settings import Settings
 from studio.formats import prediction, read_config
 from studio.images import ImageAway

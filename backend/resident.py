@@ -15,7 +15,7 @@ from PIL.Image import Image
 
 from cheques.fields import Form
 from cheques.reading.card import Card
-from cheques.reading.reader import Adapter, Reader, ReaderError, Reading
+from cheques.reading.reader import Adapter, Reader, ReaderError, Reading, Unreadable
 
 log = structlog.get_logger()
 
@@ -28,10 +28,6 @@ State = Literal["opening", "ready", "away", "failed", "closed"]
 
 class Away(ReaderError):
     """The card is lent to a training: answer from what is stored, and ask again later."""
-
-
-class Unreadable(ReaderError):
-    """This one cheque broke the reader; its neighbours did not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,16 +157,22 @@ class Resident:
             readings = reader.read([wish.image for wish in batch], batch[0].form, batch[0].adapter)
             for wish, reading in zip(batch, readings, strict=True):
                 wish.answer.set_result(reading)
+        except Unreadable as error:
+            self._read_alone(reader, batch, error)
         except ReaderError as error:
             self._refuse(batch, error)
         except Exception as error:
-            if len(batch) == 1:
-                self._refuse(batch, Unreadable(f"the reader could not read this cheque ({type(error).__name__})"))
-                return
-            # One cheque that the reader cannot stand must not take its neighbours with it.
-            for wish in batch:
-                if not wish.answer.done():
-                    self._read(reader, [wish])
+            broken = Unreadable(f"the reader could not read this cheque ({type(error).__name__})")
+            self._read_alone(reader, batch, broken)
+
+    def _read_alone(self, reader: Reader, batch: list[Wish], error: Unreadable) -> None:
+        """One cheque that the reader cannot stand must not take its neighbours with it."""
+        if len(batch) == 1:
+            self._refuse(batch, error)
+            return
+        for wish in batch:
+            if not wish.answer.done():
+                self._read(reader, [wish])
 
     def _take_all(self) -> list[Wish]:
         with self._turn:

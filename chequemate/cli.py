@@ -77,9 +77,10 @@ def _is_expected(error: Exception) -> bool:
     from cheques.values import BadValue
     from studio.config import BadConfig
     from studio.connection import StudioError
+    from trainer.dataset import DataError
     from trainer.recipe import TrainingError
     from trainer.versions import VersionError
     from worker.queue import QueueAway
 
-    caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, QueueAway, ReaderError, ReportError, StackError)
-    return isinstance(error, (*caused, StudioError, TrainingError, VersionError))
+    caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, DataError, QueueAway, ReaderError, ReportError)
+    return isinstance(error, (*caused, StackError, StudioError, TrainingError, VersionError))

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from chequemate import files
 from chequemate.evaluate import bars, warn
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def compare(
     from trainer.compare import enough, gains_on_first
     from trainer.dataset import read_folder
 
+    files.place(json_file)
     if train:
         lessons, exam = split(data, None, "compare", settings())
     else:
@@ -72,7 +74,7 @@ def compare(
             "enough": chosen and chosen.name,
             "api_cost_per_thousand": None if price_api is None else price_api * 1000,
         }
-        json_file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        files.write(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _table(

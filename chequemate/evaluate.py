@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from chequemate import files
 from chequemate.read import adapter_named
 
 console = Console()
@@ -31,6 +32,7 @@ def evaluate(
     from trainer.dataset import read_folder
     from trainer.evaluate import evaluate as judge
 
+    files.place(json_file)
     examples, problems = read_folder(folder, CHEQUE)
     warn(problems)
     adapter = adapter_named(settings(), project, version)
@@ -49,9 +51,9 @@ def evaluate(
     finally:
         reader.close()
     content = scores.as_json()
-    if json_file:
-        json_file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(scores_table(content))
+    if json_file:
+        files.write(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def scores_table(scores: dict[str, Any], title: str = "") -> Table:

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from chequemate import files
+
 if TYPE_CHECKING:
     from trainer.progress import Progress
 
@@ -35,6 +37,7 @@ def progress(
     from trainer.progress import as_json, keep, progress_of
     from trainer.versions import Versions
 
+    files.place(json_file, plot)
     versions = Versions(settings().home, project)
     place = folder(settings().home, project)
     found = progress_of(versions)
@@ -48,18 +51,11 @@ def progress(
     else:
         _show(found, target)
     if json_file is not None and not on_screen:
-        write(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        files.write(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     if plot is not None:
         from trainer.plots import learning_curve
 
-        write(plot, learning_curve(content))
-
-
-def write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}; give a file that can be written") from None
+        files.write(plot, learning_curve(content))
 
 
 def _show(found: Progress, target: float | None) -> None:

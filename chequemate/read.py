@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from chequemate import files
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,6 +35,9 @@ def read(
     from cheques.reading.reader import open_reader
     from cheques.settings import settings
 
+    files.place(sheet)
+    if sheet and sheet.suffix.lower() not in SUFFIXES:
+        raise typer.BadParameter(f"{sheet}: no image is written like that; end it in {', '.join(SUFFIXES)}")
     paths = [*image_paths(images)]
     if not paths:
         raise BadImage(f"no image in {', '.join(map(str, images))}: give PNG, JPEG, TIFF, WebP or PDF files")
@@ -40,16 +46,16 @@ def read(
     shown: list[tuple[str, Image, Reading]] = []
     entries: list[dict[str, object]] = []
     try:
-        for path, found in readings(reader, paths, adapter):
-            entries.append(_entry(path, found))
-            if not as_json:
-                _print(path, found)
-            if sheet and not isinstance(found, Exception) and len(shown) < SHEET:
-                shown.append((path.name, found[0], found[1]))
-    finally:
-        reader.close()
-    if as_json:
-        typer.echo(json.dumps(entries, ensure_ascii=False, indent=1))
+        with closing(reader):
+            for path, found in readings(reader, paths, adapter):
+                entries.append(_entry(path, found))
+                if not as_json:
+                    _print(path, found)
+                if sheet and not isinstance(found, Exception) and len(shown) < SHEET:
+                    shown.append((path.name, found[0], found[1]))
+    finally:  # what was read before an error, too
+        if as_json:
+            typer.echo(json.dumps(entries, ensure_ascii=False, indent=1))
     if sheet and shown:
         from chequemate.sheet import sheet_of
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from chequemate.progress import write
+from chequemate import files
 
 console = Console()
 
@@ -51,9 +51,7 @@ def replay(
         seeds, start, steps, to, pool, test, epochs = min(seeds, 2), 8, 2, 16, 40, 24, 1
     if not start + steps - 1 <= to <= pool:
         raise typer.BadParameter("the labels must rise at every step from --start to --to, and the --pool hold as many")
-    for path in (json_file, plot):
-        if path and not path.resolve().parent.is_dir():
-            raise typer.BadParameter(f"{path}: no such folder; make it first")
+    files.place(json_file, plot)
     labels = tuple(round(start + (to - start) * number / (steps - 1)) for number in range(steps))
     plan = Plan(
         strategies=names,
@@ -66,11 +64,11 @@ def replay(
     )
     _replay(plan, jobs)
     found = result(plan)
-    if json_file:
-        write(json_file, json.dumps(found, indent=1) + "\n")
-    if plot:
-        write(plot, replay_curves(found))
     console.print(table(found))
+    if json_file:
+        files.write(json_file, json.dumps(found, indent=1) + "\n")
+    if plot:
+        files.write(plot, replay_curves(found))
 
 
 def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: int) -> Path:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chequemate import files
+
 if TYPE_CHECKING:
     from backend.quality import Caught
     from backend.savings import Savings
@@ -33,6 +35,7 @@ def savings(
 
     if project is None and export is None:
         raise typer.BadParameter("give --project N, or --export FILE")
+    files.place(json_out)
     work = _work(project, export)
     found, seen = computed(work, goal), caught(work)
     if json_out is None or str(json_out) != "-":
@@ -44,7 +47,7 @@ def savings(
         if str(json_out) == "-":
             sys.stdout.write(text + "\n")
         else:
-            json_out.write_text(text + "\n", encoding="utf-8")
+            files.write(json_out, text + "\n")
 
 
 def _work(project: int | None, export: Path | None) -> list[Work]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chequemate import files
+
 if TYPE_CHECKING:
     from studio.client import Studio
     from studio.config import Config
@@ -47,6 +49,7 @@ def simulate(
     from trainer.draw import Draw
     from trainer.versions import Versions
 
+    files.place(json_file)
     chosen = settings()
     studio = Studio.of(chosen)
     number = project or only_project()
@@ -81,9 +84,9 @@ def simulate(
                     bar.print(f"{version.name}: {told(version.mean)} on the exam, {version.decision}")
 
     outcome = report(versions, served)
-    if json_file:
-        json_file.write_text(json.dumps(outcome, ensure_ascii=False, indent=1) + "\n")
     show(console, outcome, spent, served)
+    if json_file:
+        files.write(json_file, json.dumps(outcome, ensure_ascii=False, indent=1) + "\n")
 
 
 def only_project() -> int:

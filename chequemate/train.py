@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from chequemate import files
 from chequemate.evaluate import bars, warn
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def train(
     from trainer.retrain import Step, retrain
     from trainer.versions import Versions
 
+    files.place(json_file)
     chosen: dict[str, Any] = {
         "epochs": epochs,
         "rank": rank,
@@ -78,11 +80,11 @@ def train(
             own,
             show,
         )
-    if json_file:
-        json_file.write_text(_report(version), encoding="utf-8")
     if version.name in known:
         console.print(f"{version.name} was made of these very lessons before: nothing was trained")
     _tell(version)
+    if json_file:
+        files.write(json_file, _report(version))
 
 
 def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> tuple[list[Example], list[Example]]:

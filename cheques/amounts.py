@@ -121,6 +121,8 @@ def _understood(text: str) -> list[str] | None:
     """The words as this file spells them, without those that only lead on; None where one cannot be made out."""
     text = plain(text).replace("œ", "oe")
     text = re.sub(r"(?<=\d)\s(?=\d{3}\b)", "", text)  # 1 234
+    thousands = r"(?<![\d.,])\d{1,3}([.,])\d{3}(?:\1\d{3})*(?!\d|[.,]\d{3})"  # 12.000
+    text = re.sub(thousands, lambda found: re.sub("[.,]", "", found[0]), text)
     text = re.sub(r"\b(\d{1,2})\s*/\s*100\b", r"\1", text)
     for sign, word in _SIGNS.items():
         text = text.replace(sign, f" {word} ") if not sign.isalpha() else re.sub(rf"\b{sign}\b", word, text)
@@ -187,13 +189,14 @@ def _singular(word: str) -> str:
 def _with_named_cents(words: list[str]) -> list[str]:
     """`vingt dollars et cinq cents`: after a currency and a number, a last `cent` is the hundredth, not 100."""
     units = [n for n, word in enumerate(words) if word in _WHOLE or word in _NARROWER]
-    if words[-1] in _HUNDRED and units and units[-1] < len(words) - 2:
+    numbered = any(word in _NUMBERS or word[0].isdigit() for word in words[: units[-1]]) if units else False
+    if words[-1] in _HUNDRED and numbered and units[-1] < len(words) - 2:
         return [*words[:-1], "centime"]
     return words
 
 
 def _decimal(spoken: list[str]) -> float | None:
-    """`douze virgule zéro cinq`, `douze`, `12,05`."""
+    """`douze virgule zéro cinq`, `douze virgule 05`, `douze`, `12,05`."""
     if _COMMA not in spoken:
         return _number(spoken)
     at = spoken.index(_COMMA)
@@ -201,8 +204,8 @@ def _decimal(spoken: list[str]) -> float | None:
     whole, part = _number(before), _number(after)
     if whole is None or part is None or part >= 100:
         return None
-    tenths = part < 10 and after[0] != "zero" and len(after[0]) > 1
-    return whole + part / (10 if tenths else 100)
+    places = len(after[0]) if after[0].isdigit() else 1 if part < 10 and after[0] != "zero" else 2
+    return whole + part / 10.0**places
 
 
 def _number(spoken: list[str]) -> float | None:

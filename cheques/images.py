@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MEGAPIXELS = 40
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 PDF_DPI = 200
+
+_pdfium = threading.Lock()  # PDFium may be used by one thread at a time
+# Pillow warns from 89 megapixels on, whatever is done with the image; `_check_size` refuses it anyway.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class BadImage(ValueError):
@@ -27,16 +33,15 @@ def open_image(source: bytes | Path) -> Image.Image:
     except OSError as error:
         raise BadImage(f"{source!s}: {error.strerror or error}") from None
     if content[:1024].lstrip().startswith(b"%PDF"):
-        return _first_page(content)
+        with _pdfium:  # until the last of its objects is gone
+            return _first_page(content)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-                _check_size(*opened.size)
-                return ImageOps.exif_transpose(opened).convert("RGB")
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            _check_size(*opened.size)
+            return _rgb(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError:
         raise BadImage("not a PNG, JPEG, TIFF, WebP or PDF: save the scan in one of these formats") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise BadImage(f"more than {MEGAPIXELS} megapixels: scan at 300 dpi or less") from None
     except BadImage:
         raise
@@ -47,6 +52,18 @@ def open_image(source: bytes | Path) -> Image.Image:
 def _check_size(width: int, height: int) -> None:
     if width * height > MEGAPIXELS * 1_000_000:
         raise BadImage(f"{width} x {height} pixels is more than {MEGAPIXELS} megapixels: scan at 300 dpi or less")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """On white where it is transparent, in 8 bits where it is grey in 16."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise BadImage("32 bits a colour: save the scan with 8 bits a colour")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def _first_page(content: bytes) -> Image.Image:

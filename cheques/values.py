@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from functools import cache
+from string import ascii_lowercase
 
-from cheques.fields import EMPTY, UNREADABLE, Field, Form
+from cheques.fields import CURRENCIES, EMPTY, UNREADABLE, Field, Form
 
 CURRENCY_WORDS = {
     word: code
@@ -26,6 +27,9 @@ CURRENCY_WORDS = {
     }.items()
     for word in words.split(", ")
 }
+_MONEY = "|".join(map(re.escape, [*CURRENCY_WORDS, *map(str.lower, CURRENCIES), "f", "fr", "franc", "francs"]))
+_CENTS_AFTER_MONEY = re.compile(rf"(?<=\d)\s*(?:{_MONEY})\s*[.,]?\s*(?=\d\d\D*$)")  # "12€50", "100 Fr. 50 cts"
+_AROUND = f"{ascii_lowercase}€$£#*=.,-' "
 
 
 class BadValue(ValueError):
@@ -78,7 +82,8 @@ def one_line(text: str) -> str:
 
 def _amount(field: Field, text: str) -> str:
     # "1 234,56 €", "1.234,56", "1,234.56", "1'234.50", "#1234,56#", "12 €", "1234-56" are all people's ways of writing.
-    digits = re.sub(r"(?i)[a-z€$£#*=\s'’\u202f\u00a0]", "", text).strip(".,-")
+    # What else stands between digits makes it no amount: joining them would be another one.
+    digits = re.sub(r"[\s']", "", _CENTS_AFTER_MONEY.sub(",", plain(text)).strip(_AROUND))
     split = re.fullmatch(r"(\d[\d.,]*?)(?:[.,-](\d{1,2}))?", digits)
     if not split or not _thousands(split[1]):
         raise BadValue(f"{field.name} : « {text[:40]} » n'est pas un montant ; écrivez-le comme 1 234,56")
@@ -116,8 +121,11 @@ def _date(field: Field, text: str) -> str:
         else:
             day, month, year = int(first), _month(second), int(third)
         # Cheques are presented within a year and eight days: two digits mean this century.
-        return date(year + 2000 if year < 100 else year, month, day).isoformat()
-    except (ValueError, KeyError):
+        year = year + 2000 if year < 100 else year
+        if not 1000 <= year <= 2999:
+            raise ValueError(year)
+        return date(year, month, day).isoformat()
+    except (ValueError, KeyError, OverflowError):
         raise BadValue(f"{field.name} : « {text[:40]} » n'est pas une date ; écrivez-la comme 03/05/2024") from None
 
 

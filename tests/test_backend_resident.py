@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from backend.resident import Away, Resident, Unreadable
+from backend.resident import Away, Resident
+from cheques.fields import Form
 from cheques.reading.card import Card, CardBusy, borrowed, uses_card
-from cheques.reading.reader import Adapter, Reader, ReaderError
+from cheques.reading.reader import Adapter, Reader, ReaderError, Reading, Unreadable
 from tests.backend_parts import FORM, FakeReader, NoReader, noise, settings_in
 
 RED = Image.new("RGB", (8, 8), (255, 0, 0))
@@ -71,6 +72,20 @@ def test_a_cheque_that_breaks_the_reader_takes_no_other_with_it() -> None:
         futures = resident.submit([noise(1), RED, noise(2)], FORM, None)
         assert futures[0].result(10).values and futures[2].result(10).values
         with pytest.raises(Unreadable, match="RuntimeError"):
+            futures[1].result(10)
+
+
+def test_a_cheque_that_the_server_refuses_takes_no_other_with_it() -> None:
+    class Refuses(FakeReader):
+        def one(self, image: Image.Image, form: Form) -> Reading:
+            if image.size == RED.size:
+                raise Unreadable("the prompt is too long")
+            return super().one(image, form)
+
+    with resident_with(Refuses) as resident:
+        futures = resident.submit([noise(1), RED, noise(2)], FORM, None)
+        assert futures[0].result(10).values and futures[2].result(10).values
+        with pytest.raises(Unreadable, match="too long"):
             futures[1].result(10)
 
 

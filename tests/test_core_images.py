@@ -1,8 +1,16 @@
 """Scans come in five formats, sideways, damaged, or far too large."""
 
 import io
+import subprocess
+import sys
+import threading
+import time
+import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pypdfium2
 import pytest
 from PIL import Image, ImageDraw
 
@@ -62,3 +70,73 @@ def test_a_fingerprint_survives_jpeg() -> None:
     image = open_image(scan("PNG", (640, 288)))
     again = open_image(scan("JPEG", (640, 288)))
     assert distance(fingerprint(image), fingerprint(again)) <= 4
+
+
+def png(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    written = io.BytesIO()
+    image.save(written, format, **options)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_grey_of_sixteen_bits_keeps_its_shades(format: str) -> None:
+    levels = np.array([[0, 20_000, 40_000, 65_535]], np.uint16)
+    opened = open_image(png(Image.fromarray(levels), format))
+    assert np.asarray(opened)[0, :, 0].tolist() == [0, 20_000 >> 8, 40_000 >> 8, 255]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png(Image.new("RGBA", (4, 4), (0, 0, 0, 0))),
+        png(Image.new("LA", (4, 4), (0, 0))),
+        png(Image.new("P", (4, 4), 0), transparency=0),
+        png(Image.new("L", (4, 4), 0), transparency=0),
+        png(Image.new("RGBA", (4, 4), (0, 0, 0, 0)), "WEBP", lossless=True),
+    ],
+    ids=["RGBA", "LA", "P", "L", "WebP"],
+)
+def test_what_is_transparent_is_white(content: bytes) -> None:
+    assert open_image(content).getcolors() == [(16, (255, 255, 255))]
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_colours_of_32_bits_are_refused_with_the_remedy(mode: str) -> None:
+    with pytest.raises(BadImage, match="8 bits a colour"):
+        open_image(png(Image.new(mode, (4, 4)), "TIFF"))
+
+
+def test_pages_are_rendered_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, most, document = [0], [0], pypdfium2.PdfDocument
+
+    class Watched(document):  # type: ignore[misc, valid-type]
+        def __enter__(self) -> Any:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.02)
+            return super().__enter__()
+
+        def __exit__(self, *error: Any) -> None:
+            super().__exit__(*error)
+            inside[0] -= 1
+
+    monkeypatch.setattr(pypdfium2, "PdfDocument", Watched)
+    content = scan("PDF")
+    threads = [threading.Thread(target=open_image, args=(content,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+
+
+def test_a_huge_image_puts_no_warning_on_the_terminal(tmp_path: Path) -> None:
+    header = scan("PNG")
+    about = b"IHDR" + (11_000).to_bytes(4, "big") * 2 + header[24:29]
+    (tmp_path / "huge.png").write_bytes(header[:12] + about + zlib.crc32(about).to_bytes(4, "big") + header[33:])
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom cheques.images import BadImage, open_image\n"
+        "try:\n    open_image(Path(sys.argv[1]))\nexcept BadImage as error:\n    print(error)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, tmp_path / "huge.png"], capture_output=True, text=True)
+    assert "11000 x 11000 pixels" in told.stdout and told.stderr == ""

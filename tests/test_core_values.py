@@ -22,6 +22,16 @@ AMOUNT, WORDS, DATE, PAYEE, SIGNATURE, PLACE, CURRENCY = CHEQUE
         ("1.234", "1234.00"),
         ("12", "12.00"),
         ("0,05", "0.05"),
+        ("12€50", "12.50"),
+        ("12 € 50", "12.50"),
+        ("12 euros 50", "12.50"),
+        ("12 EUR 50 cts", "12.50"),
+        ("100 F 50", "100.50"),
+        ("1 234€56", "1234.56"),
+        ("#1.234 Francs CFA 56c#", "1234.56"),
+        ("12.- CHF", "12.00"),
+        ("12 €,50", "12.50"),
+        ("100 Fr. 50", "100.50"),
         ("", ""),
         ("?", "?"),
     ],
@@ -58,7 +68,25 @@ def test_text_keeps_its_case_and_words_lose_it() -> None:
     assert canonical(SIGNATURE, "Presente") == "présente"
 
 
-@pytest.mark.parametrize("field, text", [(AMOUNT, "douze"), (AMOUNT, "1.23.4"), (DATE, "31/02/24"), (SIGNATURE, "oui")])
+@pytest.mark.parametrize(
+    "field, text",
+    [
+        (AMOUNT, "douze"),
+        (AMOUNT, "1.23.4"),
+        (AMOUNT, "12€5"),
+        (AMOUNT, "12€505"),
+        (AMOUNT, "12abc50"),
+        (AMOUNT, "12#50"),
+        (AMOUNT, "12,00 € 50"),
+        (AMOUNT, "12€50€50"),
+        (DATE, "31/02/24"),
+        (DATE, "3/5/20240503201"),
+        (DATE, "2024/5/20240503201"),
+        (DATE, "3/5/204"),
+        (DATE, "3/5/3024"),
+        (SIGNATURE, "oui"),
+    ],
+)
 def test_what_is_no_value_is_refused_in_one_line_that_names_the_field(field: Field, text: str) -> None:
     with pytest.raises(BadValue) as refused:
         canonical(field, text)

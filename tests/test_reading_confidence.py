@@ -64,6 +64,16 @@ def test_a_token_that_closes_one_value_and_opens_the_next_counts_for_the_closed_
     assert evidence["b"]["total"] == -4.0  # an empty value: only its closing quote speaks
 
 
+def test_a_letters_first_half_that_is_told_without_bytes_counts() -> None:
+    tokens = [
+        Token(b'{"a": "', 0.0, FORCED),
+        Token(b"", -1.5, 0.3),
+        Token("é".encode(), -0.5, 2.0),
+        Token(b'"}', 0.0, FORCED),
+    ]
+    assert token_evidence(tokens)["a"]["total"] == -2.0
+
+
 def test_an_uncertain_token_lowers_the_confidence_of_its_field_alone() -> None:
     sure = reading(CHEQUE, tokens_of(VALUES), PRIOR)
     tokens = tokens_of(VALUES)
@@ -108,6 +118,7 @@ def test_values_of_free_text_are_found_where_it_is_json() -> None:
         "lieu": "Nîmes",
         "montant_numerique": "12.5",
     }
+    assert values_in(CHEQUE, '{"lieu": null}') == {"lieu": ""}
     for raw in ("", "Nîmes", "[1]", '{"lieu": "Nî', "[" * 100_000):
         assert values_in(CHEQUE, raw) == {}
 

@@ -4,135 +4,32 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE
 from cheques.reading.grammar import pattern
-from cheques.reading.prompt import answer, question
-from cheques.reading.reader import Adapter, ReaderError, open_reader
+from cheques.reading.prompt import question
+from cheques.reading.reader import ReaderError, open_reader
 from cheques.reading.remote import RemoteReader, tokens_of
 from cheques.settings import Settings
-
-VISION = "base_model.model.model.visual.blocks.0.attn.qkv.lora_A.weight"
-TEXT = "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight"
-
-
-class FakeVllm(ThreadingHTTPServer):
-    """Answers with the image's width as the place, byte by byte; remembers what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Protocol)
-        self.loaded: dict[str, str] = {}
-        self.bodies: list[dict[str, Any]] = []
-        self.is_vllm = True
-        self.knows_vision = True
-        self.knows_lora = True
-        self.obeys = True
-        self.tells_logprobs = True
-        self.key = ""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Protocol(BaseHTTPRequestHandler):
-    server: FakeVllm
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        owner = "vllm" if self.server.is_vllm else "somebody"
-        models = [{"id": "qwen", "parent": None}, *({"id": name, "parent": "qwen"} for name in self.server.loaded)]
-        self.reply(200, {"data": [model | {"owned_by": owner} for model in models]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.server.key and self.headers.get("Authorization") != f"Bearer {self.server.key}":
-            return self.reply(401, {"error": "Unauthorized"})
-        act = {"load_lora_adapter": self.load, "unload_lora_adapter": self.unload, "completions": self.complete}
-        act[self.path.rpartition("/")[2]](body)
-        return None
-
-    def load(self, body: dict[str, Any]) -> None:
-        if not self.server.knows_lora:
-            return self.reply(404, {"detail": "Not Found"})
-        assert "load_inplace" not in body
-        if body["lora_name"] in self.server.loaded:
-            return self.reply(400, {"error": {"message": "The lora adapter has already been loaded."}})
-        if not Path(body["lora_path"]).is_dir():
-            return self.reply(404, {"error": {"message": f"No adapter found for {body['lora_path']}"}})
-        self.server.loaded[body["lora_name"]] = body["lora_path"]
-        return self.reply(200, {})
-
-    def unload(self, body: dict[str, Any]) -> None:
-        self.server.loaded.pop(body["lora_name"], None)
-        self.reply(200, {})
-
-    def complete(self, body: dict[str, Any]) -> None:
-        self.server.bodies.append(body)
-        if body["model"] not in ("qwen", *self.server.loaded):
-            return self.reply(404, {"error": {"message": "The model does not exist."}})
-        content = self.content(body)
-        choice: dict[str, Any] = {"message": {"content": content}, "finish_reason": "stop"}
-        if self.server.tells_logprobs:
-            choice["logprobs"] = {"content": [self.told(body["model"], byte) for byte in content.encode()]}
-        return self.reply(200, {"choices": [choice]})
-
-    def content(self, body: dict[str, Any]) -> str:
-        url = body["messages"][0]["content"][0]["image_url"]["url"]
-        image = Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
-        obeyed = self.server.obeys and ("structured_outputs" if self.server.is_vllm else "response_format") in body
-        return answer(CHEQUE, {"lieu": f"é {image.width}"}) if obeyed else "Voici le chèque."
-
-    def told(self, model: str, byte: int) -> dict[str, Any]:
-        seen = self.server.knows_vision and model.startswith("probe-")
-        spelt = bytes([byte]).decode(errors="replace")
-        rivals = [{"token": spelt, "logprob": -0.1}, {"token": "§", "logprob": -2.6 if seen else -2.1}]
-        return {"token": spelt, "bytes": [*spelt.encode()], "logprob": -0.1, "top_logprobs": rivals}
-
-    def reply(self, status: int, content: dict[str, Any]) -> None:
-        spelt = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(spelt)))
-        self.end_headers()
-        self.wfile.write(spelt)
+from tests.remote_parts import TEXT, VISION, FakeVllm, adapter, serving, settings_for
 
 
 @pytest.fixture
 def server() -> Iterator[FakeVllm]:
-    server = FakeVllm()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
 def settings(server: FakeVllm, tmp_path: Path) -> Settings:
-    return Settings(reader_url=server.url, reader_key="secret", model="qwen", home=tmp_path, batch=4, _env_file=None)
-
-
-def adapter(folder: Path, name: str, value: float = 1.0, layers: tuple[str, ...] = (VISION, TEXT)) -> Adapter:
-    path = folder / name
-    path.mkdir(parents=True)
-    save_file({key: np.full((2, 3), value, np.float32) for key in layers}, path / "adapter_model.safetensors")
-    (path / "adapter_config.json").write_text(json.dumps({"r": 2, "target_modules": ["q_proj", "qkv"]}))
-    return Adapter(f"7/{name}", path)
+    return settings_for(server, tmp_path)
 
 
 def test_images_are_read_in_parallel_and_come_back_in_order(settings: Settings, server: FakeVllm) -> None:
@@ -207,6 +104,21 @@ def test_a_server_that_ignores_vision_layers_is_found_out(settings: Settings, se
     assert server.loaded == {}
 
 
+def test_a_server_that_sees_vision_layers_since_is_asked_again(
+    settings: Settings, server: FakeVllm, tmp_path: Path
+) -> None:
+    reader, champion = RemoteReader(settings), adapter(tmp_path, "v1")
+    server.knows_vision = False
+    with pytest.raises(ReaderError, match="--enable-tower-connector-lora"):
+        reader.read([Image.new("RGB", (9, 9))], CHEQUE, champion)
+    server.knows_vision = True  # the operator has started it again with the flag
+    assert reader.read([Image.new("RGB", (100, 99))], CHEQUE, champion)[0].values["lieu"] == "é 100"
+    server.knows_vision = False  # and then once more without
+    server.loaded.clear()
+    with pytest.raises(ReaderError, match="--enable-tower-connector-lora"):
+        reader.read([Image.new("RGB", (9, 9))], CHEQUE, champion)
+
+
 def test_an_adapter_without_vision_layers_says_nothing_of_how_the_server_treats_them(
     settings: Settings, server: FakeVllm, tmp_path: Path
 ) -> None:
@@ -223,47 +135,6 @@ def test_the_trial_adapter_has_the_vision_layers_alone(settings: Settings, serve
     assert list(trial) == [VISION] and (trial[VISION] == 3.0).all()
 
 
-def broken(server: FakeVllm, how: str) -> None:
-    match how:
-        case "no lora":
-            server.knows_lora = False
-        case "disobedient":
-            server.obeys = False
-        case "silent":
-            server.tells_logprobs = False
-        case "locked":
-            server.key = "another"
-
-
-@pytest.mark.parametrize(
-    ("how", "said"),
-    [
-        ("no lora", "--enable-lora"),
-        ("disobedient", "does not hold its answers to the form"),
-        ("silent", "no log-probabilities"),
-        ("locked", "CHEQUEMATE_READER_KEY"),
-    ],
-)
-def test_a_server_that_cannot_serve_is_one_line(
-    settings: Settings, server: FakeVllm, tmp_path: Path, how: str, said: str
-) -> None:
-    reader = RemoteReader(settings)
-    broken(server, how)
-    with pytest.raises(ReaderError, match=said) as error:
-        reader.read([Image.new("RGB", (9, 9))], CHEQUE, adapter(tmp_path, "v1") if how == "no lora" else None)
-    assert "\n" not in str(error.value)
-
-
-def test_a_missing_or_cut_adapter_is_one_line(settings: Settings, tmp_path: Path) -> None:
-    reader = RemoteReader(settings)
-    with pytest.raises(ReaderError, match="promote another version"):
-        reader.read([Image.new("RGB", (9, 9))], CHEQUE, Adapter("7/v1", tmp_path / "nowhere"))
-    cut = adapter(tmp_path, "v2")
-    (cut.path / "adapter_model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
-    with pytest.raises(ReaderError, match="damaged"):
-        reader.read([Image.new("RGB", (9, 9))], CHEQUE, cut)
-
-
 def test_an_adapter_of_another_base_is_not_loaded(settings: Settings, server: FakeVllm, tmp_path: Path) -> None:
     reader = RemoteReader(settings.model_copy(update={"model": "Qwen/Qwen2.5-VL-7B-Instruct"}))
     other = adapter(tmp_path, "v1")
@@ -271,18 +142,6 @@ def test_an_adapter_of_another_base_is_not_loaded(settings: Settings, server: Fa
     with pytest.raises(ReaderError, match=r"7/v1 was trained on another base \(Qwen/Qwen3-VL-8B-Instruct\)"):
         reader.read([Image.new("RGB", (9, 9))], CHEQUE, other)
     assert not server.loaded
-
-
-def test_no_server_and_a_server_with_other_models_are_one_line(settings: Settings, server: FakeVllm) -> None:
-    away = settings.model_copy(update={"reader_url": "http://127.0.0.1:9"})
-    with pytest.raises(ReaderError, match="CHEQUEMATE_READER_URL"):
-        RemoteReader(away)
-    Protocol.do_GET, before = lambda self: self.reply(200, {"data": [{"id": "a"}, {"id": "b"}]}), Protocol.do_GET
-    try:
-        with pytest.raises(ReaderError, match="it has: a, b"):
-            RemoteReader(settings)
-    finally:
-        Protocol.do_GET = before
 
 
 def test_a_cut_letter_gets_its_bytes_back() -> None:

@@ -15,7 +15,7 @@ from chequemate.read import read
 from cheques.drawing import draw_cheque
 from cheques.fields import Form
 from cheques.reading import reader as readers
-from cheques.reading.reader import Adapter, Reading
+from cheques.reading.reader import Adapter, ReaderError, Reading
 from cheques.settings import settings
 
 app = typer.Typer()
@@ -78,6 +78,23 @@ def test_an_unreadable_image_among_others_is_one_line_and_the_rest_is_read(folde
     assert len(entries) == 5 and entries["c1.png"]["values"]
     assert entries["b.png"]["values"] == {} and "not a PNG" in entries["b.png"]["error"]
     assert "missing.png" in result.stderr and result.stderr.count("\n") == 2
+
+
+def test_what_was_read_before_the_reader_failed_is_printed(
+    folder: Path, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chequemate.read.CHUNK", 2)
+    whole = echo.read
+
+    def tired(images: Sequence[Image.Image], *more: object) -> list[Reading]:
+        if len(images) < 2:
+            raise ReaderError("the server is gone: start it")
+        return whole(images, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(echo, "read", tired)
+    result = CliRunner().invoke(app, [str(folder), "--json"])
+    assert isinstance(result.exception, ReaderError)
+    assert [Path(entry["image"]).name for entry in json.loads(result.stdout)] == ["c0.png", "c1.png"]
 
 
 def test_nothing_to_read_is_one_line_and_no_success(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from cheques.fields import Form
+from cheques.fields import EMPTY, Form
 from cheques.reading.confidence import FILE, PRIOR, Calibration, Token, amount_fields, cross_checks, token_evidence
 from cheques.reading.reader import Adapter, Reading
 from cheques.values import canonical_or_text
@@ -26,16 +26,18 @@ def reading(
 
 
 def values_in(form: Form, raw: str) -> dict[str, str]:
-    """The form's fields in a JSON text; none where it is no JSON object."""
+    """The form's fields in a JSON text, null as empty; none where it is no JSON object."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
-    return {
-        name: found[name] if isinstance(found[name], str) else str(found[name]) for name in form.names if name in found
-    }
+    return {name: _text(found[name]) for name in form.names if name in found}
+
+
+def _text(value: object) -> str:
+    return EMPTY if value is None else str(value)
 
 
 def _notes(form: Form, values: dict[str, str], checks: dict[str, dict[str, float]], cut: bool) -> list[str]:

@@ -52,8 +52,9 @@ def token_evidence(tokens: Sequence[Token]) -> dict[str, dict[str, float]]:
     evidence = {}
     for match in VALUE.finditer(spelt):
         start, end = match.span(2)
-        # The tokens that reach into the value or its closing quote, at byte `end`.
-        first = int(np.searchsorted(starts, start, "right")) - 1
+        # The tokens that reach into the value or its closing quote, at byte `end`; a letter's first half may be told
+        # as a token without bytes, which starts the value all the same.
+        first = min(int(np.searchsorted(starts, start)), int(np.searchsorted(starts, start, "right")) - 1)
         last = int(np.searchsorted(starts, end, "right"))
         value = tokens[first:last]
         logs = [token.logprob for token in value]

@@ -107,7 +107,7 @@ def fits(form: Form, raw: str) -> bool:
     """Is the text a JSON object with exactly the form's fields in their order, and each value as its kind demands?"""
     try:
         values = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(values, dict) and tuple(values) == form.names and all(map(_fits, form, values.values()))
 

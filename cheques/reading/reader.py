@@ -17,6 +17,10 @@ class ReaderError(Exception):
     """A reader that cannot read (no model, no server, an adapter for another base): one line, what and what to do."""
 
 
+class Unreadable(ReaderError):
+    """This one cheque cannot be read; its neighbours can."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """What a reader saw on one cheque.

@@ -25,7 +25,8 @@ from cheques.settings import Settings
 class RemoteReader:
     """Reads through a server, as many images at once as `settings.batch`; adapters are loaded there by name.
 
-    Raises ReaderError at once where the server does not answer or serves another model.
+    Raises ReaderError at once where the server does not answer, or has several bases and none by the name of
+    `settings.model`; the only base that it has is taken under any name.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -71,10 +72,13 @@ class RemoteReader:
         if constrained:
             body |= held_to(form, self._server.is_vllm)
         choice = self._server.complete(body)
-        content, cut = choice["message"]["content"] or "", choice["finish_reason"] == "length"
+        with self._server.expected("message"):
+            content, cut = choice["message"]["content"] or "", choice["finish_reason"] == "length"
         if constrained and not cut and not fits(form, content):
             raise ReaderError("the reader's server does not hold its answers to the form: use vLLM 0.12 or later")
-        return reading(form, tokens_of(choice, content), calibration, cut=cut)
+        with self._server.expected("log-probabilities"):
+            tokens = tokens_of(choice, content)
+        return reading(form, tokens, calibration, cut=cut)
 
 
 def request(model: str, image: Image, form: Form) -> dict[str, Any]:

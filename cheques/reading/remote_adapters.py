@@ -30,7 +30,7 @@ class RemoteAdapters:
     def __init__(self, server: Server, model: str, base: str, probe: Path) -> None:
         self._server, self._model, self._base, self._probe = server, model, base, probe
         self._names: dict[str, str] = {}  # adapter -> its name on the server, the one used last at the end
-        self._sees_vision: bool | None = None
+        self._sees_vision = False  # as far as is known
         self._lock = threading.Lock()
 
     def load(self, adapter: Adapter) -> str:
@@ -46,6 +46,7 @@ class RemoteAdapters:
         """The server no longer has what was loaded there."""
         with self._lock:
             self._names.clear()
+            self._sees_vision = False
 
     def close(self) -> None:
         with self._lock:
@@ -67,13 +68,15 @@ class RemoteAdapters:
         # Loading in place serves stale weights, so a name is never used for other weights.
         name = f"{adapter.name.replace('/', '-')}-{digest}"
         self._server.load_adapter(name, str(adapter.path.resolve()))
-        if self._sees_vision is None:
-            self._sees_vision = self._check_vision(adapter)
-        if self._sees_vision is False:
-            self._server.unload_adapter(name)
-            raise ReaderError(
-                f"{self._server.url} ignores an adapter's vision layers: start vLLM with --enable-tower-connector-lora"
-            )
+        if not self._sees_vision:
+            seen = self._check_vision(adapter)
+            if seen is False:
+                self._server.unload_adapter(name)
+                raise ReaderError(
+                    f"{self._server.url} ignores an adapter's vision layers: "
+                    "start vLLM with --enable-tower-connector-lora"
+                )
+            self._sees_vision = seen is True
         return name
 
     def _check_vision(self, adapter: Adapter) -> bool | None:
@@ -94,8 +97,10 @@ class RemoteAdapters:
         from cheques.reading.remote import request
 
         body = request(model, Images.linear_gradient("L").convert("RGB"), CHEQUE)
-        told = self._server.complete({**body, "max_tokens": 1, "top_logprobs": 5})["logprobs"]["content"][0]
-        return [round(other["logprob"], 4) for other in told["top_logprobs"]]
+        choice = self._server.complete({**body, "max_tokens": 1, "top_logprobs": 5})
+        with self._server.expected("log-probabilities"):
+            told = choice["logprobs"]["content"][0]
+            return [round(other["logprob"], 4) for other in told["top_logprobs"]]
 
 
 def _write_vision_part(adapter: Path, folder: Path) -> bool:

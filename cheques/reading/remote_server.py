@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
-from cheques.reading.reader import ReaderError
+from cheques.reading.reader import ReaderError, Unreadable
 
 SECONDS = (5.0, 300.0)  # to connect, to answer
 CONNECTIONS = 64
+TOO_LONG = re.compile(r"(?i)context|length|too long|longer than")  # in what servers say of a prompt that they refuse
 
 
 class UnknownModel(ReaderError):
     """The server has no model or adapter of this name."""
+
+
+class Again(Retry):
+    """Asks again, but not a server that took too long to answer: asked once is long enough."""
+
+    def increment(self, *about: Any, **more: Any) -> Self:
+        if isinstance(error := more.get("error"), ReadTimeoutError):
+            raise error
+        return super().increment(*about, **more)
 
 
 class Server:
@@ -26,7 +40,7 @@ class Server:
         self.is_vllm = False  # known once it was asked for its models
         self._http = requests.Session()
         # Reading is the same however often it is asked for, so a server that is just starting is asked again.
-        again = Retry(total=3, backoff_factor=0.3, status_forcelist=(502, 503, 504), allowed_methods=None)
+        again = Again(total=3, backoff_factor=0.3, status_forcelist=(502, 503, 504), allowed_methods=None)
         adapter = HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=again)
         self._http.mount("http://", adapter)
         self._http.mount("https://", adapter)
@@ -35,24 +49,29 @@ class Server:
 
     def base_model(self, wanted: str) -> str:
         """The name under which the server serves `wanted`: the same, else the only base that it has."""
-        models = self._json(self._ask("GET", "/v1/models"))["data"]
-        self.is_vllm = any(model.get("owned_by") == "vllm" for model in models)
-        bases = [model["id"] for model in models if not model.get("parent")]
+        listed = self._json(self._ask("GET", "/v1/models"))
+        with self.expected("models"):
+            models = listed["data"]
+            self.is_vllm = any(model.get("owned_by") == "vllm" for model in models)
+            bases = [str(model["id"]) for model in models if not model.get("parent")]
         if wanted in bases:
             return wanted
         if len(bases) == 1:
-            return str(bases[0])
+            return bases[0]
         raise ReaderError(
             f"{self.url} does not serve {wanted} (it has: {', '.join(bases) or 'none'}): set CHEQUEMATE_MODEL to one"
         )
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The first choice of a chat completion."""
+        """The first choice of a chat completion. Raises Unreadable where the image makes the prompt too long."""
         answer = self._ask("POST", "/v1/chat/completions", body)
         if answer.status_code == 404:
             raise UnknownModel(f"{self.url} does not know the model {body['model']}: load it there, or promote again")
-        choice: dict[str, Any] = self._json(answer)["choices"][0]
-        return choice
+        if answer.status_code == 400 and TOO_LONG.search(_reason(answer)):
+            raise Unreadable(f"{self.url} refuses this cheque ({_reason(answer)}): serve with a longer --max-model-len")
+        found = self._json(answer)
+        with self.expected("choices"):
+            return dict(found["choices"][0])
 
     def load_adapter(self, name: str, path: str) -> None:
         answer = self._ask("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
@@ -75,10 +94,21 @@ class Server:
     def close(self) -> None:
         self._http.close()
 
+    @contextmanager
+    def expected(self, what: str) -> Iterator[None]:
+        """An answer of another shape than OpenAI's protocol has is one line: ReaderError."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise ReaderError(
+                f"{self.url} answers without the {what} of OpenAI's protocol: see its log, or correct "
+                "CHEQUEMATE_READER_URL"
+            ) from None
+
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> requests.Response:
         try:
             answer = self._http.request(method, self.url + path, json=body, timeout=SECONDS)
-        except requests.Timeout:
+        except requests.ReadTimeout:
             raise ReaderError(
                 f"the reader at {self.url} took more than {SECONDS[1]:.0f} s: is it overloaded?"
             ) from None
@@ -92,9 +122,13 @@ class Server:
         if not answer.ok:
             raise ReaderError(f"{self.url} answers {answer.status_code} ({_reason(answer)}): see its log")
         try:
-            found: dict[str, Any] = answer.json()
+            found = answer.json()
         except requests.JSONDecodeError:
-            raise ReaderError(f"{self.url} is no OpenAI-compatible server: correct CHEQUEMATE_READER_URL") from None
+            found = None
+        if not isinstance(found, dict):
+            raise ReaderError(f"{self.url} is no OpenAI-compatible server: correct CHEQUEMATE_READER_URL")
+        if found.get("error"):  # some proxies say 200 all the same
+            raise ReaderError(f"{self.url} answers an error ({_reason(answer)}): see its log")
         return found
 
 
