@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,13 +63,30 @@ def replay(
         epochs=epochs,
         folder=_folder(out, labels, pool, test, epochs),
     )
-    _replay(plan, jobs)
+    with _resumable():
+        _replay(plan, jobs)
     found = result(plan)
     console.print(table(found))
     if json_file:
         files.write(json_file, json.dumps(found, indent=1) + "\n")
     if plot:
         files.write(plot, replay_curves(found))
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """A full disk, or a cell that is killed for want of memory, is one line."""
+    from concurrent.futures.process import BrokenProcessPool
+
+    from trainer.recipe import TrainingError
+
+    try:
+        yield
+    except (OSError, BrokenProcessPool) as error:
+        why = "a cell was killed" if isinstance(error, BrokenProcessPool) else error.strerror
+        raise TrainingError(
+            f"the replay stopped ({why}): make room, take fewer --jobs, start it again; it goes on"
+        ) from None
 
 
 def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: int) -> Path:
@@ -85,7 +103,10 @@ def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: in
     digest = hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:8]
     base = base_identity(settings().model).replace("/", "-")
     folder = out / f"{base}-{digest}-{'-'.join(map(str, labels))}-pool{pool}-test{test}-epochs{epochs}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{out}: {error.strerror}; give another folder") from None
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from chequemate.cli import app
-from chequemate.replay import _folder
+from chequemate.replay import _folder, _resumable
 from cheques.drawing.mail import COMMON, SHARES, mail
+from trainer.recipe import TrainingError
 from worker.curves import compared, reaches, sure_above_zero
 from worker.replay import FIRST, Cell, Plan, run
 
@@ -110,3 +112,14 @@ def test_the_verb_goes_on_from_the_cells_that_are_there(tmp_path: Path) -> None:
 def test_an_unknown_strategy_is_one_line() -> None:
     done = CliRunner().invoke(app, ["replay", "--strategies", "random,clever"])
     assert done.exit_code == 2 and "clever" in done.output
+
+
+def test_an_out_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = CliRunner().invoke(app, ["replay", "--quick", "--out", str(tmp_path / "file" / "cells")])
+    assert done.exit_code == 2 and "give another folder" in done.output
+
+
+def test_a_cell_that_is_killed_is_one_line() -> None:
+    with pytest.raises(TrainingError, match="it goes on"), _resumable():
+        raise BrokenProcessPool("A process in the process pool was terminated abruptly")
