@@ -128,9 +128,9 @@ def _wait_for_prelabels(stack: Stack, studio: Studio, project: int, bars: Progre
         if job["status"] == "failed":
             bars.print(f"the cheques were not pre-labelled: see {stack.supervisor.log('worker')}")
             return
-        if job.get("of"):
-            text = "importing the readings" if job.get("what") == "importing" else "reading the cheques"
-            bars.update(row, description=text, total=job["of"], completed=job.get("step", 0))
+        if job.get("total"):
+            text = "importing the readings" if job.get("stage") == "importing" else "reading the cheques"
+            bars.update(row, description=text, total=job["total"], completed=job.get("done", 0))
         time.sleep(0.2)
     tasks = studio.project(project).tasks
     bars.update(row, description="cheques read", total=tasks, completed=tasks)

@@ -193,6 +193,8 @@ def _text(value: object) -> str:
         return value.get_secret_value()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value)
     return str(value)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -120,3 +120,5 @@ def settings() -> Settings:
             f"CHEQUEMATE_{str(e['loc'][0]).upper().removeprefix('CHEQUEMATE_')}: {e['msg']}" for e in error.errors()
         )
         raise BadSettings(f"settings: {wrong}; correct the environment or .env") from None
+    except SettingsError:  # raised before any validation
+        raise BadSettings('settings: CHEQUEMATE_WORTH: give it as JSON, such as {"date": 2}') from None

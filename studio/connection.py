@@ -57,7 +57,7 @@ class Connection:
                 for part in answer.iter_content(1 << 16):
                     body += part
                     if len(body) > limit:
-                        raise StudioError(f"the file has more than {limit // 1_000_000} MB")
+                        raise StudioError(f"the file has more than {limit // 1_000_000} MB", 413)
             return bytes(body)
 
         return self.call(send)

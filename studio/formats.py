@@ -191,6 +191,8 @@ def _parent(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[s
     for stored in task.get("predictions") or ():
         if isinstance(stored, Mapping) and wanted is not None and stored.get("id") == wanted:
             return stored
+    if wanted is None and _imported(annotation):
+        return None  # the server adds the snapshot to what comes through its API as well: nobody saw it
     snapshot = annotation.get("prediction")
     if not isinstance(snapshot, Mapping) or "result" not in snapshot:
         return None

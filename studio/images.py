@@ -95,6 +95,8 @@ def _from_studio(path: str, settings: Settings) -> bytes:
         return client.get_file(path, LARGEST)
     except StudioError as error:
         # For an upload that is gone the server answers 500.
+        if error.status == 413:
+            raise BadImage(f"more than {LARGEST // 1_000_000} MB: scan at 300 dpi or less") from None
         if error.status == 404 or (error.status == 500 and path.startswith("/data/upload/")):
             raise BadImage("Label Studio has no such file: import it again, or add a storage for its folder") from None
         raise ImageAway(f"image not fetched: {error}") from None
@@ -133,13 +135,19 @@ def _from_web(url: str, settings: Settings) -> bytes:
                     url = urljoin(url, answer.headers["location"])
                     continue
                 if not answer.ok:
-                    raise BadImage(f"{urlsplit(url).hostname} answers {answer.status_code}: check the image's URL")
+                    raise (ImageAway if _is_passing(answer.status_code) else BadImage)(
+                        f"{urlsplit(url).hostname} answers {answer.status_code}: check the image's URL"
+                    )
                 return _limited(answer, deadline)
         except (requests.RequestException, ValueError) as error:
             if isinstance(error, BadImage):
                 raise
             raise ImageAway(f"{urlsplit(url).hostname} does not answer ({type(error).__name__}): try later") from None
     raise BadImage(f"more than {REDIRECTS} redirects: import the image's final URL")
+
+
+def _is_passing(status: int) -> bool:
+    return status in (408, 429) or status >= 500
 
 
 def _check_host(url: str, settings: Settings) -> None:
@@ -163,5 +171,5 @@ def _limited(answer: requests.Response, deadline: float) -> bytes:
         if size > LARGEST:
             raise BadImage(f"more than {LARGEST // 1_000_000} MB: scan at 300 dpi or less")
         if time.monotonic() > deadline:
-            raise BadImage(f"not downloaded in {SECONDS:.0f} s: bring the images nearer")
+            raise ImageAway(f"not downloaded in {SECONDS:.0f} s: bring the images nearer")
     return b"".join(parts)

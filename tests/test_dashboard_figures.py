@@ -186,6 +186,24 @@ def test_an_outage_keeps_the_last_figures_and_says_so(tmp_path: Path, studio: Fa
     assert look(desk).problem == ""
 
 
+def test_while_people_label_it_is_not_all_read_again(tmp_path: Path, studio: FakeStudio) -> None:
+    desk = desk_of(tmp_path, studio)
+    look(desk)
+    plain, came = studio.changed_tasks, iter(range(100, 110))
+
+    def changed_tasks(number: int, config: Config, since: str) -> Iterator[tuple[int, tuple[Label, ...]]]:
+        yield from plain(number, config, since)
+        if (task := next(came, 0)) % 3 == 1:  # somebody submits just after their page was read
+            studio.put(label(task))
+
+    studio.changed_tasks = changed_tasks  # type: ignore[method-assign]
+    studio.reads.clear()
+    for _ in range(4):
+        look(desk)
+    assert look(desk).labels == 5 + 3
+    assert max(studio.reads) <= 3, "the five old ones were asked for again"
+
+
 def test_a_slow_label_studio_does_not_hold_the_page_up(tmp_path: Path, studio: FakeStudio) -> None:
     class Slow(FakeStudio):
         def project(self, number: int) -> Project:

@@ -192,6 +192,20 @@ def test_a_form_of_another_site_is_refused(page: FlaskClient, asked: list[str], 
     assert not asked
 
 
+def test_a_way_back_is_gone_once_even_where_redis_is_away(
+    page: FlaskClient, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    """Said to have failed, the lead would go back once more; the worker finds by itself what is to be read again."""
+
+    def away(*_: object, **__: object) -> None:
+        raise QueueAway("Redis is away")
+
+    monkeypatch.setattr(actions, "enqueue", away)
+    token = token_in(page.get("/dashboard/actions/rollback").text)
+    assert page.post("/dashboard/actions/rollback", data={"token": token, "project": 1}).status_code < 400
+    assert asked == ["rollback"]
+
+
 @pytest.mark.parametrize("error", [VersionError("v2 is damaged; promote another version"), QueueAway("Redis is away")])
 def test_what_stands_in_the_way_is_said(page: FlaskClient, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fails(*_: object, **__: object) -> None:

@@ -69,7 +69,7 @@ def test_a_ground_truth_that_came_through_the_api_is_kept_for_the_page(tmp_path:
     true = Label(annotation=2, values={"lieu": "Lyon"}, annotator=2, imported=True, ground_truth=True, **common)  # type: ignore[arg-type]
     studio.put(by_hand, true)
     annotations = Annotations(tmp_path / "a.sqlite", 1)
-    annotations.refresh(studio, read_config(XML), draw.get, 2)  # type: ignore[arg-type]
+    annotations.refresh(studio, read_config(XML), draw.get, lambda: 2)  # type: ignore[arg-type]
     kept = {one.annotation: one.values for one in annotations.work()}
     assert kept == {1: {"lieu": "Nice"}, 2: {"lieu": "Lyon"}}
     assert right(annotations.work()).cheques == (1, 0)

@@ -16,7 +16,8 @@ import redis
 from chequemate import services
 from chequemate.running import adopt_running
 from chequemate.stack import PORTS, Stack, StackError, free_port
-from cheques.settings import Settings
+from cheques import settings as configuration
+from cheques.settings import BadSettings, Settings
 
 
 def settings(home: Path, **more: object) -> Settings:
@@ -107,13 +108,22 @@ def test_a_redis_of_the_machine_goes_before_the_bundled_one(tmp_path: Path, monk
 
 
 def test_children_are_told_every_setting_that_was_given(tmp_path: Path) -> None:
-    stack = Stack(settings(tmp_path, retrain_every=7, image_hosts=("a", "b")), parts=())
+    stack = Stack(settings(tmp_path, retrain_every=7, image_hosts=("a", "b"), worth={"date": 2.0}), parts=())
     stack.stop()
     told = stack.environment()
     assert told["CHEQUEMATE_RETRAIN_EVERY"] == "7"
     assert told["CHEQUEMATE_IMAGE_HOSTS"] == "a,b"
+    assert json.loads(told["CHEQUEMATE_WORTH"]) == {"date": 2}
     assert told["CHEQUEMATE_STUDIO_TOKEN"] == stack.token
     assert told["CHEQUEMATE_HOST"] == "127.0.0.1"
+
+
+def test_a_setting_that_is_no_json_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHEQUEMATE_WORTH", "{'date': 2}")
+    configuration.settings.cache_clear()
+    with pytest.raises(BadSettings, match="CHEQUEMATE_WORTH"):
+        configuration.settings()
+    configuration.settings.cache_clear()
 
 
 def test_other_verbs_find_the_running_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,8 +131,15 @@ def test_without_the_prediction_the_origins_tell() -> None:
 
 
 def test_the_snapshot_of_an_export_is_as_good_as_the_prediction() -> None:
-    typed = annotation(region("lieu", "Nice"), prediction=stored(9, region("lieu", "Nice")))
+    typed = annotation(region("lieu", "Nice"), prediction=stored(9, region("lieu", "Nice")), lead_time=9.0)
     assert label(typed, task() | {"predictions": [9]}, CONFIG).changed["lieu"] == "accepted"
+
+
+def test_a_label_that_came_through_the_api_was_shown_nothing() -> None:
+    """The server adds the snapshot of the version in service to it all the same."""
+    sent = annotation(region("lieu", "Nice"), prediction=stored(9, region("lieu", "Nice")), lead_time=None)
+    one = label(sent, task() | {"predictions": [9]}, CONFIG)
+    assert one.imported and not one.offered and one.shown is None
 
 
 def test_a_blind_cheque_is_known_by_its_version_and_by_nothing_shown() -> None:

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 
 from cheques.images import BadImage
 from cheques.settings import Settings
 from studio import images
-from studio.images import fetch_image
+from studio.client import Studio
+from studio.images import ImageAway, fetch_image
 
 
 def png(size: tuple[int, int] = (6, 4)) -> bytes:
@@ -37,7 +39,7 @@ class Web(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", self.path.removeprefix("/to/"))
             self.end_headers()
-        elif self.path == "/endless":
+        elif self.path.startswith("/endless"):
             self.send_response(200)
             self.end_headers()
             try:
@@ -46,7 +48,7 @@ class Web(BaseHTTPRequestHandler):
             except OSError:
                 pass
         else:
-            self.send_error(404)
+            self.send_error(int(self.path[1:]) if self.path[1:].isdigit() else 404)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -136,6 +138,24 @@ def test_everything_else_is_refused_in_one_line(url: Any, said: str, tmp_path: P
     with pytest.raises(BadImage, match=said) as caught:
         fetch_image(url, settings(files_root=tmp_path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "passes"), [(429, True), (503, True), (408, True), (404, False), (403, False)])
+def test_a_host_that_is_busy_is_asked_again_later(web: str, status: int, passes: bool) -> None:
+    with pytest.raises(BadImage, match=str(status)) as caught:
+        fetch_image(f"{web}/{status}", settings(image_hosts=("127.0.0.1",)))
+    assert isinstance(caught.value, ImageAway) == passes
+
+
+def test_a_file_of_label_studio_that_is_too_large_is_not_asked_for_again(
+    web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "LARGEST", 1_000_000)
+    here = settings().model_copy(update={"studio_url": web, "studio_token": SecretStr("token")})
+    monkeypatch.setattr(images, "_studio", lambda url, token: Studio(f"{web}/endless?", token, attempts=1))
+    with pytest.raises(BadImage, match="more than 1 MB") as caught:
+        fetch_image("/data/upload/1/c.png", here)
+    assert not isinstance(caught.value, ImageAway)
 
 
 def test_an_allowed_host_that_is_away_says_so() -> None:

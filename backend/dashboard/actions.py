@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 import redis
@@ -61,7 +62,9 @@ def carry_out(wanted: Wanted, settings: Settings, connection: redis.Redis, why: 
                 promote(settings, wanted.project, wanted.version, who(), why)
             case _:
                 roll_back(settings, wanted.project, who())
-        enqueue(PRELABEL, wanted.project, connection=connection)
+        # Without Redis it is done all the same, once: `reconcile` sees that another version is in service.
+        with suppress(QueueAway):
+            enqueue(PRELABEL, wanted.project, connection=connection)
     except (VersionError, QueueAway) as error:
         return str(error)
     return ""

@@ -53,20 +53,25 @@ class Annotations:
         studio: Studio,
         config: Config,
         place: Callable[[int], Place | None],
-        labels: int,
+        labels: Callable[[], int],
         planted: Record = NOTHING_PLANTED,
     ) -> bool:
-        """Ask Label Studio what changed; True if anything did. labels: how many it counts (without skips).
+        """Ask Label Studio what changed; True if anything did. labels: how many it counts now (without skips).
 
         Where its count and ours differ afterwards (a task was deleted, the project emptied) all is read again.
         Raises StudioError.
         """
         whole = not self._since
         changed = self._read(studio, config, place, planted, self._since)
-        if labels - self._count() != self._odd:
-            changed = (not whole and self._read(studio, config, place, planted, "")) or changed
+        if labels() - self._count() != self._odd:  # people label while it is read
+            changed = self._read(studio, config, place, planted, self._since) or changed
+        if (odd := labels() - self._count()) != self._odd:
+            if not whole:
+                changed = self._read(studio, config, place, planted, "") or changed
+                self._read(studio, config, place, planted, self._since)
+                odd = labels() - self._count()
             # What still differs after everything was read is the server's own way of counting.
-            self._odd = labels - self._count()
+            self._odd = odd
         return changed
 
     def _count(self) -> int:

@@ -140,8 +140,11 @@ class Desk:
             self._studio = Studio.of(self._settings)
         project = self._studio.project(shelf.project)
         config = read_config(project.label_config)
-        draw, planted = Draw.open(home), Record.of(home)
-        changed = shelf.annotations.refresh(self._studio, config, draw.get, project.labels, planted)
+        shelf.draw = draw = shelf.draw or Draw.open(home)  # which reads on where it was
+        planted, studio = Record.of(home), self._studio
+        changed = shelf.annotations.refresh(
+            studio, config, draw.get, lambda: studio.project(shelf.project).labels, planted
+        )
         if changed or history.mark != shelf.mark or shelf.figures.at is None:
             shelf.take(self._computed(shelf, history, config.form))
             shelf.mark = history.mark
@@ -176,7 +179,8 @@ class Desk:
         # reading, and who has seen it here is no longer put to the test by it.
         def is_hidden(task: int) -> bool:
             place = draw.get(task)
-            return task in planted or (place is not None and place.role == "exam")
+            # What was never drawn might be of the exam.
+            return task in planted or place is None or place.role == "exam"
 
         return tuple(least_certain(studio, project, config, hidden=is_hidden))
 
@@ -187,6 +191,7 @@ class _Shelf:
     def __init__(self, project: int) -> None:
         self.project = project
         self.annotations: Annotations | None = None
+        self.draw: Draw | None = None
         self.figures = replace(NO_FIGURES, project=project)
         self.mark: tuple[object, ...] = ()
         self.problem = ""
