@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trainer.compare import Entry
     from trainer.dataset import Example
     from trainer.metrics import Interval
+    from trainer.recipe import LoraRecipe
 
 console = Console()
 
@@ -44,11 +45,15 @@ def compare(
     from cheques.fields import CHEQUE
     from cheques.settings import settings
     from trainer.compare import enough, gains_on_first
-    from trainer.dataset import read_folder
+    from trainer.dataset import DataError, read_folder
 
     files.place(json_file)
     if train:
+        for model in models:
+            _recipe(model, settings())  # a slip in the last is said before the first is trained
         lessons, exam = split(data, None, "compare", settings())
+        if not lessons or not exam:
+            raise DataError(f"{data}: too few cheques to train on some and judge on others: give 40 or more")
     else:
         exam, problems = read_folder(data, CHEQUE)
         lessons = []
@@ -155,20 +160,10 @@ def _trained(
     from cheques.fields import CHEQUE
     from cheques.reading.reader import Adapter
     from trainer.dataset import dataset_hash
-    from trainer.presets import recipe_here
     from trainer.training import train
 
-    name, _, wishes = model.partition("@")
-    name = settings.model if name == "base" else name
-    settings = settings.model_copy(update={"model": name})
-    recipe = recipe_here(settings)
-    wished: dict[str, Any] = {}
-    for wish in filter(None, wishes.split(",")):
-        key, _, value = wish.partition("=")
-        if key not in vars(recipe):
-            raise typer.BadParameter(f"{model}: no {key} in a recipe; it has {', '.join(vars(recipe))}")
-        wished[key] = type(getattr(recipe, key))(float(value))
-    recipe = replace(recipe, **wished)
+    settings, recipe = _recipe(model, settings)
+    name = settings.model
     out = settings.home / "comparisons" / dataset_hash(lessons, CHEQUE, recipe, name)
     task = progress.add_task(f"training {model}")
     trained = train(
@@ -180,8 +175,28 @@ def _trained(
         device=settings.device,
         progress=lambda step, steps, loss, left: progress.update(task, completed=step, total=steps),
     )
+    _memory()  # of the training: what is read with is counted from here
     adapter = Adapter(f"compare/{out.name}", out / "adapter")
     return settings, adapter, trained.seconds / 60
+
+
+def _recipe(model: str, settings: Settings) -> tuple[Settings, LoraRecipe]:
+    """What `MODEL@rank=8,epochs=3` asks for. Raises typer.BadParameter."""
+    from trainer.presets import recipe_here
+
+    name, _, wishes = model.partition("@")
+    settings = settings.model_copy(update={"model": settings.model if name == "base" else name})
+    recipe = recipe_here(settings)
+    wished: dict[str, Any] = {}
+    try:
+        for wish in filter(None, wishes.split(",")):
+            key, _, value = wish.partition("=")
+            if key not in vars(recipe):
+                raise typer.BadParameter(f"{model}: no {key} in a recipe; it has {', '.join(vars(recipe))}")
+            wished[key] = type(getattr(recipe, key))(float(value))
+        return settings, replace(recipe, **wished)
+    except ValueError as error:
+        raise typer.BadParameter(f"{model}: {error}; give numbers, such as rank=8") from None
 
 
 def _memory() -> int:

@@ -90,19 +90,18 @@ def train(
 def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> tuple[list[Example], list[Example]]:
     """Lessons and exam: by the project's one draw (labelled before, so a fifth is exam), or as the caller says."""
     from cheques.fields import CHEQUE
+    from cheques.images import fingerprint
     from trainer.dataset import read_folder
-    from trainer.draw import Draw
+    from trainer.draw import Draw, alike
 
     examples, problems = read_folder(folder, CHEQUE)
     warn(problems)
     if exam:
         judged, problems = read_folder(exam, CHEQUE)
-        known = {one.digest for one in judged}
-        both = [
-            f"{one.id} is in {exam} too: what is judged is never trained on" for one in examples if one.digest in known
-        ]
-        warn(problems + both)
-        return [one for one in examples if one.digest not in known], judged
+        looks = [fingerprint(one.open()) for one in judged]
+        both = [one for one in examples if any(alike(fingerprint(one.open()), look) for look in looks)]
+        warn(problems + [f"{one.id} is in {exam} too: what is judged is never trained on" for one in both])
+        return [one for one in examples if one not in both], judged
     draw = Draw.open(settings.home / "projects" / project)
     places = [draw.place(one.digest[:16], one.open(), labelled=True) for one in examples]
     sides = list(zip(examples, places, strict=True))

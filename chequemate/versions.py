@@ -125,8 +125,9 @@ def import_version(
 ) -> None:
     """Take an adapter from elsewhere as the next version; it serves when you promote it."""
     from cheques.settings import settings
-    from trainer.exchange import import_adapter
+    from trainer.exchange import import_adapter, must_read
 
+    must_read(folder, settings())
     version = import_adapter(_of(project or context.obj), folder, settings().model)
     console.print(f"{version.name}: promote it with `chequemate versions promote {version.name}`")
 

@@ -56,7 +56,7 @@ def project(
     versions, base, added = Versions(home, name), judged[0], []
     for lessons, exam in zip(labels, judged[1:], strict=True):
         mean = float(np.mean([*exam.values()]))
-        about: dict[str, Any] = {"labels": lessons, "exam": len(exam), "mean": mean, "base": "small"}
+        about: dict[str, Any] = {"labels": lessons, "exam": len(exam), "mean": mean, "base": "small-0123456789ab"}
         version = add(versions, **about | more)
         cheques = [
             {"id": id, "right": _named(right), "base_right": _named(base[id]), "confidence": {}}

@@ -14,7 +14,7 @@ from cheques.settings import Settings
 from tests.test_reading_local import made_adapter
 from tests.trainer_parts import toy_model
 from trainer import exchange, lora
-from trainer.exchange import export_adapter, export_merged, import_adapter
+from trainer.exchange import export_adapter, export_merged, import_adapter, must_read
 from trainer.versions import Version, VersionError, Versions
 
 
@@ -128,3 +128,12 @@ def test_only_what_surely_is_another_base_is_one(
     Path("adapter").mkdir()
     Path("adapter", CONFIG).write_text(json.dumps({"base_model_name_or_path": said}))
     assert other_base(Path("adapter"), model) == (said if is_other else None)
+
+
+def test_an_adapter_that_cannot_be_read_with_is_told_before_it_is_taken(settings: Settings, tmp_path: Path) -> None:
+    """As a champion it would stop every retraining, which reads the exam with it."""
+    from tests.test_trainer_versions import adapter_elsewhere
+
+    with pytest.raises(ReaderError) as error:
+        must_read(adapter_elsewhere(tmp_path / "elsewhere"), settings)
+    assert "\n" not in str(error.value)

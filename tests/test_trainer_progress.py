@@ -130,7 +130,7 @@ def test_reports_without_the_bases_cheques_still_give_its_mean(home: Path) -> No
 
 def test_another_base_is_another_curve(home: Path, run: Run) -> None:
     judged = exams(TRUTH, LABELS, CHEQUES, 1)
-    project(home, "7", judged, LABELS, base="large")
+    project(home, "7", judged, LABELS, base="large-ba9876543210")
     project(home, "7", judged[:3], LABELS[:2])
     found = progress_of(Versions(home, "7"))
     assert [row.name for row in found.rows] == ["base", "v5", "v6"] and found.left_out == 4

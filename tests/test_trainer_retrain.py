@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cheques.fields import CHEQUE, Form
-from cheques.settings import Settings
+from cheques.reading.base import base_identity
+from cheques.settings import Settings, settings
 from tests.test_trainer_versions import add
 from tests.trainer_parts import Err, FakeReader, cheques
 from trainer import retrain as retraining
@@ -170,8 +171,14 @@ def test_an_exam_image_that_is_gone_is_counted_and_left_out(tmp_path: Path) -> N
 
 
 def test_a_champion_of_another_base_is_no_rival(tmp_path: Path) -> None:
-    add(Versions(tmp_path, "7"), base="another")
+    add(Versions(tmp_path, "7"), base="small-0123456789ab")
     assert go(tmp_path).parent is None
+
+
+def test_a_champion_of_the_same_weights_under_another_name_still_is_one(tmp_path: Path) -> None:
+    mine = base_identity(settings().model)
+    add(Versions(tmp_path, "7"), base=mine.replace("small-", "cheques-"))
+    assert go(tmp_path).parent == "v1"
 
 
 def test_a_kill_before_the_version_is_added_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

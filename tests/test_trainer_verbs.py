@@ -11,12 +11,13 @@ import typer
 from typer.testing import Result
 
 from chequemate import compare, evaluate, train, versions
+from cheques.drawing import draw_cheque
 from cheques.settings import settings
 from tests.test_trainer_retrain import LESSONS, fake_training
 from tests.test_trainer_versions import add
 from tests.trainer_parts import FakeReader, runner
 from trainer import retrain, training
-from trainer.dataset import Example
+from trainer.dataset import DataError, Example
 from trainer.versions import VersionError, Versions
 
 Run = Callable[..., Result]
@@ -81,6 +82,34 @@ def test_an_exam_folder_is_judged_on_and_never_trained_on(run: Run, tmp_path: Pa
     told = run("train", lessons, "--exam", exam, "--json", tmp_path / "report.json")
     assert "8 lessons, 6 exam cheques" in told.stdout
     assert "c8.png is in" in told.stdout
+
+
+def test_a_scan_saved_again_is_not_trained_on_either(home: Path, tmp_path: Path) -> None:
+    for folder, numbers in (("a", (0, 1, 2)), ("b", (3, 4))):
+        (tmp_path / folder).mkdir()
+        drawn = {f"{number}.png": draw_cheque(number) for number in numbers}
+        for name, one in drawn.items():
+            one.image.save(tmp_path / folder / name)
+        lines = [json.dumps({"image": name, **one.truth}) for name, one in drawn.items()]
+        (tmp_path / folder / "truth.jsonl").write_text("\n".join(lines))
+    draw_cheque(4).image.save(tmp_path / "a" / "1.png", "JPEG", quality=60)
+    lessons, exam = train.split(tmp_path / "a", tmp_path / "b", "local", settings())
+    assert [one.id for one in lessons] == ["0.png", "2.png"] and len(exam) == 2
+
+
+@pytest.mark.parametrize("wish", ["rank=many", "rank=0", "ranks=4"])
+def test_a_slip_in_the_last_model_is_said_before_the_first_is_trained(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    folder = folder_of(LESSONS, tmp_path / "cheques")
+    monkeypatch.setattr(training, "train", lambda *_, **__: pytest.fail("it was trained"))
+    assert run("compare", "base@rank=4", f"base@{wish}", "--data", folder, "--train").exit_code == 2
+
+
+def test_too_few_to_train_and_judge_on_is_one_line(run: Run, tmp_path: Path) -> None:
+    folder = folder_of(LESSONS[:1], tmp_path / "cheques")
+    with pytest.raises(DataError, match="too few cheques"):
+        run("compare", "base", "--data", folder, "--train")
 
 
 def test_a_training_is_logged_where_the_user_or_the_setting_says(

@@ -29,7 +29,7 @@ class Example:
     """One cheque with what is true of it.
 
     id: names it in reports. values: canonical, by field. written: as people typed them. digest: of the pixels.
-    origin: which bank or hand it is of, where that is known. `open` gives the RGB image and may raise BadImage.
+    origin: its bank and its hand, as far as they are known. `open` gives the RGB image and may raise BadImage.
     """
 
     id: str
@@ -37,10 +37,12 @@ class Example:
     open: Callable[[], Image]
     digest: str = ""
     written: Mapping[str, str] | None = None
-    origin: str = ""
+    origin: tuple[str, ...] = ()
 
 
-def example(form: Form, id: str, written: Mapping[str, Any], source: Path | Image, origin: str = "") -> Example:
+def example(
+    form: Form, id: str, written: Mapping[str, Any], source: Path | Image, origin: tuple[str, ...] = ()
+) -> Example:
     """An example from a file or an image already open. Raises BadValue, BadImage."""
     values = {field.name: canonical(field, str(written.get(field.name, ""))) for field in form}
     opened = open_image(source) if isinstance(source, Path) else source
@@ -93,7 +95,7 @@ def _of_line(folder: Path, form: Form, line: str) -> Example:
         raise DataError(f"{wrong[0]} is no text; put it in quotes")
     if not values:
         raise DataError(f"none of the form's fields; it has {', '.join(form.names)}")
-    origin = " ".join(str(truth[key]) for key in ("bank", "hand") if truth.get(key))
+    origin = tuple(str(truth[key]) for key in ("bank", "hand") if truth.get(key))
     return example(form, truth["image"], values, folder / truth["image"], origin)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from cheques.images import fingerprint
+from cheques.images import distance, fingerprint
 from trainer.disk import append_line, locked, whole_lines
 
 Role = Literal["exam", "lesson"]
@@ -168,13 +168,18 @@ class _Fingerprints:
         self._places.append(place)
 
     def nearest(self, phash: str) -> Place | None:
-        """The first place seen whose fingerprint differs in few enough bits."""
+        """The place whose fingerprint is nearest, if it differs in few enough bits."""
         bits, count = _words(phash), len(self._places)
         if not count or self._bits.shape[1:] != bits.shape:
             return None
         distances = np.bitwise_count(self._bits[:count] ^ bits).sum(axis=1)
         first = int(np.argmin(distances))
         return self._places[first] if distances[first] <= NEAR * len(phash) * 4 else None
+
+
+def alike(one: str, other: str) -> bool:
+    """Are these the fingerprints of one cheque, saved again or scanned twice?"""
+    return len(one) == len(other) and distance(one, other) <= NEAR * len(one) * 4
 
 
 NEAR = (

@@ -24,7 +24,7 @@ MAY_TURN = 0.05  # of their values
 def export_adapter(version: Version, folder: Path) -> None:
     """Write the adapter with its calibration to `folder`; no report, which holds pictures of cheques.
 
-    Raises VersionError, OSError.
+    Raises VersionError.
     """
     if problem := version.problem():
         raise VersionError(problem)
@@ -37,7 +37,7 @@ def export_adapter(version: Version, folder: Path) -> None:
 def export_merged(version: Version, folder: Path, settings: Settings) -> None:
     """Write the base with the adapter merged in, after it has read some cheques as the adapter does.
 
-    Raises VersionError where it reads otherwise, ReaderError, OSError.
+    Raises VersionError where it reads otherwise or cannot be written, ReaderError.
     """
     from trainer.lora import merge_adapter
 
@@ -58,14 +58,14 @@ def export_merged(version: Version, folder: Path, settings: Settings) -> None:
             )
 
 
-def _readings(settings: Settings, adapter: Adapter | None) -> list[str | None]:
-    """Every value of some drawn cheques, as read by the model of these settings."""
+def _readings(settings: Settings, adapter: Adapter | None, count: int = CHECKED_ON) -> list[str | None]:
+    """Every value of `count` drawn cheques, as read by the model of these settings."""
     from cheques.drawing import draw_cheque
     from cheques.reading.reader import open_reader
 
     reader = open_reader(settings)
     try:
-        readings = reader.read([draw_cheque(number).image for number in range(CHECKED_ON)], CHEQUE, adapter)
+        readings = reader.read([draw_cheque(number).image for number in range(count)], CHEQUE, adapter)
     finally:
         reader.close()
     return [reading.values.get(name) for reading in readings for name in CHEQUE.names]
@@ -97,6 +97,16 @@ def import_adapter(versions: Versions, folder: Path, model: str) -> Version:
         return versions.add(staging, version)
 
 
+def must_read(folder: Path, settings: Settings) -> None:
+    """Read a drawn cheque with the adapter in `folder`: one that cannot be read with would block every retraining.
+
+    Raises VersionError, ReaderError.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise VersionError(f"{folder / WEIGHTS} is missing: give a folder written by `chequemate versions export`")
+    _readings(settings, Adapter(f"import/{secrets.token_hex(4)}", folder), 1)
+
+
 def _check(weights: Path, config: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
@@ -115,13 +125,14 @@ def _appearing(folder: Path) -> Iterator[Path]:
     """A folder that appears under its name whole or not at all."""
     if folder.exists():
         raise VersionError(f"{folder} exists already: give a folder that does not")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    draft.mkdir()
     try:
+        draft.mkdir(parents=True)
         yield draft
         sync_tree(draft)
         draft.replace(folder)
         sync_folder(folder.parent)
+    except OSError as error:
+        raise VersionError(f"{folder}: {error.strerror or error}; make room, or give another folder") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)

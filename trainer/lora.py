@@ -113,7 +113,7 @@ class Engine:
                 weight.copy_(weights[key])
 
     def save(self, folder: Path) -> None:
-        """Write the adapter as peft does, without this machine's paths in it, and make sure that it is on disk."""
+        """Write the adapter as peft does, without this machine's paths in it."""
         try:
             self.model.save_pretrained(folder, safe_serialization=True)
         except SafetensorError as error:

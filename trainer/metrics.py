@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,8 +80,3 @@ def read_rate(confidence: Floats, right: Bools, target: float) -> float | None:
 def at_most(events: int, n: int, level: float = 0.95) -> float:
     """The exact upper bound of a rate (Clopper-Pearson, one-sided): what a rate of zero really says."""
     return 1.0 if events >= n else float(stats.beta.ppf(level, events + 1, n - events))
-
-
-def rates(right: Sequence[Sequence[bool]]) -> Floats:
-    """Cheque by cheque, the share of its fields that are right."""
-    return np.array([sum(row) / len(row) for row in right], np.float64)

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from cheques.reading.base import differs
 from trainer.disk import replace_file
 from trainer.learning import Curve, Lack, Needed, Point, fit, lacking, own_interval
 from trainer.versions import Version, Versions
@@ -67,7 +68,7 @@ class Progress:
 def progress_of(versions: Versions) -> Progress:
     """Every judged version, promoted or rejected, that has the base and the form of the newest one."""
     judged = [one for one in versions.list() if one.mean is not None and one.exam]
-    alike = [one for one in judged if (one.base, one.form) == (judged[-1].base, judged[-1].form)]
+    alike = [one for one in judged if one.form == judged[-1].form and not differs(one.base, judged[-1].base)]
     reports = [_report(one) for one in alike]
     rows = [Row(one, _candidate(one, report)) for one, report in zip(alike, reports, strict=True)]
     if base := _base(reports):
@@ -194,7 +195,8 @@ def _scores(report: dict[str, Any], key: str) -> dict[str, float]:
         right = one.get(key) if isinstance(one, dict) else None
         if not isinstance(right, dict) or not right:
             return {}
-        found[str(one.get("id"))] = sum(map(bool, right.values())) / len(right)
+        # In folders an id is a file's name, and two exams have cheques of the same name.
+        found[str(one.get("digest") or one.get("id"))] = sum(map(bool, right.values())) / len(right)
     return found
 
 

@@ -36,7 +36,7 @@ def write_report(
     size = (folder / "adapter" / WEIGHTS).stat().st_size
     content = as_json(version, contest, decision, trained, lessons) | {"adapter_bytes": size}
     (report / "report.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    (report / "report.html").write_text(as_html(version, contest, decision, trained, size), encoding="utf-8")
+    (report / "report.html").write_text(as_html(version, contest, decision, trained, size, lessons), encoding="utf-8")
     write_card(folder / "adapter", version, contest)
 
 
@@ -77,6 +77,7 @@ def _graded(judged: Judged, base: Judged) -> dict[str, Any]:
     confidence = judged.reading.confidence
     return {
         "id": judged.example.id,
+        "digest": judged.example.digest[:16],
         "right": judged.right,
         "base_right": base.right,
         "confidence": confidence,
@@ -84,7 +85,14 @@ def _graded(judged: Judged, base: Judged) -> dict[str, Any]:
     }
 
 
-def as_html(version: Version, contest: Contest, decision: Decision, trained: Trained, adapter_bytes: int) -> str:
+def as_html(
+    version: Version,
+    contest: Contest,
+    decision: Decision,
+    trained: Trained,
+    adapter_bytes: int,
+    lessons: Sequence[Example],
+) -> str:
     """The report as one page. It holds pictures and values of cheques: private."""
     readers = _readers(contest)
     template = Environment(autoescape=True).from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
@@ -97,7 +105,7 @@ def as_html(version: Version, contest: Contest, decision: Decision, trained: Tra
         reasons=decision.reasons,
         columns=(*readers, "candidate on lessons"),
         rows=_rows(readers, contest),
-        notes=_notes(contest),
+        notes=_notes(contest, lessons),
         plots=[*drawn, plots.loss_curve(trained.losses, trained.stops, trained.best_epoch)]
         if trained.losses
         else drawn,
@@ -141,7 +149,7 @@ def _rows(readers: dict[str, Scores], contest: Contest) -> list[dict[str, Any]]:
         row("seconds a cheque", "seconds_per_cheque", "{:.2f}"),
     ]
     for target in columns[0]["read_rate"]:
-        cells = [_read_rate(column["read_rate"][target], float(target), column["n"]) for column in columns]
+        cells = [_read_rate(column["read_rate"][target], float(target)) for column in columns]
         rows.append({"name": f"amounts read at {float(target):.1%} misread", "cells": cells})
     return rows
 
@@ -158,11 +166,11 @@ def _cell(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
-def _read_rate(rate: float | None, target: float, n: int) -> str:
+def _read_rate(rate: float | None, target: float) -> str:
     return f"not measurable below {measurable_from(target):,}" if rate is None else f"{rate:.1%}"
 
 
-def _notes(contest: Contest) -> list[str]:
+def _notes(contest: Contest, lessons: Sequence[Example]) -> list[str]:
     n, safety = contest.candidate.n, contest.safety
     notes = [f"{n} exam cheques: too few for more than a first impression."] if n < 40 else []
     if safety.unlabelled and safety.valid_json is not None and safety.base_valid_json is not None:
@@ -173,13 +181,13 @@ def _notes(contest: Contest) -> list[str]:
             f"(the base {safety.base_valid_json:.1%}; broken at most {bound:.1%} at 95 %)."
         )
     notes.append(f"Reloaded, the adapter reads {safety.same} of {safety.compared} values as at the end of training.")
-    return [*notes, *_origins(contest)]
+    return [*notes, *_origins(contest, lessons)]
 
 
-def _origins(contest: Contest) -> list[str]:
+def _origins(contest: Contest, lessons: Sequence[Example]) -> list[str]:
     """How banks and hands that no lesson shows are read, where origins are known."""
-    known = {judged.example.origin for judged in contest.lessons.cheques} - {""}
-    strange = [judged.rate for judged in contest.candidate.cheques if judged.example.origin not in {"", *known}]
+    known = {origin for one in lessons for origin in one.origin}
+    strange = [judged.rate for judged in contest.candidate.cheques if not known.issuperset(judged.example.origin)]
     if not known or not strange:
         return []
     return [f"{len(strange)} cheques of banks or hands that no lesson shows: {sum(strange) / len(strange):.1%} exact."]

@@ -13,7 +13,7 @@ from PIL.Image import Image
 
 from cheques.fields import CHEQUE, Form
 from cheques.reading import confidence
-from cheques.reading.base import base_identity
+from cheques.reading.base import base_identity, differs
 from cheques.reading.card import borrowed, uses_card
 from cheques.reading.reader import Adapter, Reader
 from cheques.settings import Settings
@@ -79,7 +79,8 @@ def retrain(
         with versions.staging() as staging:
             shutil.copytree(trained.folder / "adapter", staging / "adapter")
             judge = _Judge(reader, form, told, _rival(versions, base), staging, versions.project)
-            judge.calibrate([one for one in lessons if one.id in trained.apart], recipe.seed)
+            apart = set(trained.apart)
+            judge.calibrate([one for one in lessons if one.id in apart], recipe.seed)
             contest = judge.contest(exam, lessons, unlabelled, trained)
             decision = contest.decide(thresholds or Thresholds())
             version = Version(
@@ -131,7 +132,7 @@ def _settled(versions: Versions, made: Version) -> Version:
 def _rival(versions: Versions, base: str) -> Version | None:
     """The champion, if it can still be read with: an adapter of another base says nothing about this one."""
     champion = versions.champion()
-    return champion if champion and champion.base == base else None
+    return champion if champion and not differs(champion.base, base) else None
 
 
 def _card(settings: Settings) -> AbstractContextManager[None]:

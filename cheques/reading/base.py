@@ -41,10 +41,15 @@ def other_base(adapter: Path, model: str) -> str | None:
     Weights are compared with weights and hub names with hub names: a folder may hold a copy of what a hub name means,
     and an adapter from elsewhere may name a folder that only its maker had.
     """
-    named, ours = trained_on(adapter), base_identity(model)
-    if (weights := _weights(named)) and _weights(ours):
-        return named if weights != _weights(ours) else None
-    return named if _on_hub(named) and _on_hub(ours) and named.lower() != ours.lower() else None
+    named = trained_on(adapter)
+    return named if differs(named, base_identity(model)) else None
+
+
+def differs(named: str, ours: str) -> bool:
+    """Are these identities surely those of two bases?"""
+    if _weights(named) and _weights(ours):
+        return _weights(named) != _weights(ours)
+    return _on_hub(named) and _on_hub(ours) and named.lower() != ours.lower()
 
 
 def check_base(adapter: Adapter, model: str) -> None:
