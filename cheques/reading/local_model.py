@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 # Idle OpenMP threads that spin take the cores from everybody else on a small machine; read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -39,6 +40,7 @@ def load(name: str, device: str = "auto", threads: int = 0) -> Loaded:
         torch.set_num_threads(threads)
     _check_folder(name)
     with_torchvision()
+    _without_scipy()
     from transformers import AutoModelForImageTextToText, AutoProcessor
     from transformers.utils import logging
 
@@ -106,6 +108,18 @@ def ready(model: Any, processor: Any) -> Loaded:
     ends = [ends] if isinstance(ends, int) else list(ends or [])
     rows = getattr(model.get_output_embeddings(), "out_features", rows)
     return Loaded(model, processor, Grammar(tokenizer, rows), frozenset([*ends, tokenizer.eos_token_id]))
+
+
+def _without_scipy() -> None:
+    """transformers loads SciPy, scikit-learn and pandas for a kind of generation and for losses that nobody uses here.
+
+    They are a quarter of the time until the first reading.
+    """
+    from transformers import utils
+
+    with patch.multiple(utils, is_scipy_available=lambda: False, is_sklearn_available=lambda: False):
+        import transformers.generation.candidate_generator
+        import transformers.loss.loss_utils  # noqa: F401
 
 
 def with_torchvision() -> None:
