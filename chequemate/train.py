@@ -92,16 +92,16 @@ def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> 
     from cheques.fields import CHEQUE
     from cheques.images import fingerprint
     from trainer.dataset import read_folder
-    from trainer.draw import Draw, alike
+    from trainer.draw import Draw, is_one_of
 
     examples, problems = read_folder(folder, CHEQUE)
     warn(problems)
     if exam:
         judged, problems = read_folder(exam, CHEQUE)
         looks = [fingerprint(one.open()) for one in judged]
-        both = [one for one in examples if any(alike(fingerprint(one.open()), look) for look in looks)]
-        warn(problems + [f"{one.id} is in {exam} too: what is judged is never trained on" for one in both])
-        return [one for one in examples if one not in both], judged
+        seen = {one.id for one in examples if is_one_of(fingerprint(one.open()), looks)}
+        warn(problems + [f"{id} is in {exam} too: what is judged is never trained on" for id in sorted(seen)])
+        return [one for one in examples if one.id not in seen], judged
     draw = Draw.open(settings.home / "projects" / project)
     places = [draw.place(one.digest[:16], one.open(), labelled=True) for one in examples]
     sides = list(zip(examples, places, strict=True))

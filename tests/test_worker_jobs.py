@@ -296,6 +296,7 @@ class TestPrelabel:
         world.backend.away = frozenset()
         prelabel(7)
         assert jobs._Marker.read(world.folder).pause == 0
+        assert jobs._Marker(fruitless=5000).pause == 1800  # months later
 
     def test_a_changed_form_has_every_open_prediction_written_again(
         self, world: World, monkeypatch: pytest.MonkeyPatch

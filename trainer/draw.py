@@ -177,9 +177,9 @@ class _Fingerprints:
         return self._places[first] if distances[first] <= NEAR * len(phash) * 4 else None
 
 
-def alike(one: str, other: str) -> bool:
-    """Are these the fingerprints of one cheque, saved again or scanned twice?"""
-    return len(one) == len(other) and distance(one, other) <= NEAR * len(one) * 4
+def is_one_of(look: str, others: Sequence[str]) -> bool:
+    """Is this the fingerprint of one of these cheques, saved again or scanned twice?"""
+    return any(len(look) == len(other) and distance(look, other) <= NEAR * len(look) * 4 for other in others)
 
 
 NEAR = (

@@ -224,7 +224,7 @@ class _Marker:
     @property
     def pause(self) -> float:
         """Seconds until it is worth while to try again what could not be read: an image may never come back."""
-        return min(FULL_LOOK_SECONDS, RETRY_SECONDS * 2 ** (self.fruitless - 1)) if self.fruitless else 0.0
+        return min(FULL_LOOK_SECONDS, RETRY_SECONDS * 2 ** min(self.fruitless - 1, 10)) if self.fruitless else 0.0
 
     def is_of_another(self, form: Form) -> bool:
         """Are the predictions of its version written for another form than this?"""
