@@ -13,6 +13,7 @@ from chequemate.services import EMAIL
 from chequemate.stack import PORTS, Stack
 from cheques.settings import Settings
 from studio.client import Studio
+from tests.jobs_parts import World, world_in
 from tests.redis_parts import RedisServer
 
 ANY_PORTS = dict.fromkeys(PORTS, 0)  # Label Studio binds its port late, and other tests may run beside these
@@ -84,3 +85,9 @@ def label_studio(_parts: Stack) -> LabelStudio:
 def stack(_parts: Stack) -> Stack:
     """Everything: Redis, Label Studio, the backend with the small model, one worker; retrains every 6 lessons."""
     return _parts.start()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Everything around the worker's jobs, in memory."""
+    return world_in(tmp_path, monkeypatch)

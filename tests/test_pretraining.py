@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import count
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +14,10 @@ from cheques.drawing import draw_cheque, draw_line  # noqa: E402
 from cheques.drawing.hands import SEEN, UNSEEN  # noqa: E402
 from cheques.fields import CHEQUE  # noqa: E402
 from cheques.reading.prompt import answer, conversation, question  # noqa: E402
-from trainer.pretraining import align, checkpoint, ctc, export, model, pointing, run, samples, speech, vision, wording  # noqa: E402
+from trainer.pretraining import align, ctc, model, pointing, run, samples, speech, vision, wording  # noqa: E402
 from trainer.pretraining import tokenizer as tok  # noqa: E402
-from trainer.pretraining.checkpoint import BadCheckpoint, Progress  # noqa: E402
 from trainer.pretraining.letters import BLANK, NUMBER  # noqa: E402
-from trainer.pretraining.lines import PAGE, LinesStage, pixels  # noqa: E402
-from trainer.pretraining.loop import Plan, rate, train  # noqa: E402
-from trainer.pretraining.reading import ChequesStage, ReadingStage  # noqa: E402
+from trainer.pretraining.lines import PAGE, pixels  # noqa: E402
 from trainer.pretraining.samples import EXAM, Cheques, Lines  # noqa: E402
 
 TRUTH = {
@@ -212,94 +206,3 @@ def test_the_given_alignment_spells_the_line() -> None:
     aligned = align.frames(384, text, align.found(np.asarray(image), text, "patrick-hand"))
     letters = {number: letter for letter, number in NUMBER.items()}
     assert "".join(letters[n] for n in aligned if n > 0) == text
-
-
-# The loop
-
-
-def plan(folder: Path, steps: float) -> Plan:
-    seconds = count()
-    return Plan(steps, folder, processes=0, measure_every=1e9, log=lambda _: None, clock=lambda: float(next(seconds)))
-
-
-def small_start() -> tuple[torch.nn.ModuleDict, run.Optimiser]:
-    return run.fresh("cpu", patches=2)
-
-
-def _killed(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def test_a_resume_is_exact(tmp_path: Path) -> None:
-    stage = LinesStage(2, fixed=0)
-    whole, optimiser = small_start()
-    train(stage, whole, optimiser, Progress("lines"), plan(tmp_path / "whole", 4))
-
-    first, optimiser = small_start()
-    halves = replace(plan(tmp_path / "halves", 4), measure_every=2.0, after_measure=_killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(stage, first, optimiser, Progress("lines"), halves)
-
-    second, optimiser = small_start()
-    progress = checkpoint.load(tmp_path / "halves" / "lines.safetensors", second, optimiser)
-    assert progress.batches == 2
-    optimiser.share_weights()
-    train(stage, second, optimiser, progress, plan(tmp_path / "halves", 4))
-    for (name, one), other in zip(whole.state_dict().items(), second.state_dict().values(), strict=True):
-        assert torch.equal(one, other), name
-
-
-def test_the_rate_warms_up_and_comes_down(tmp_path: Path) -> None:
-    p = plan(tmp_path, 1000)
-    shares = [rate(Progress("lines", batches, 0, seconds), p) for batches, seconds in ((0, 0), (99, 500), (999, 999))]
-    assert shares[0] == 0.01 and shares[1] == 1 and shares[2] == pytest.approx(0.02)
-
-
-def test_a_checkpoint_cut_short_is_one_line(tmp_path: Path) -> None:
-    modules, optimiser = small_start()
-    path = tmp_path / "lines.safetensors"
-    checkpoint.save(path, Progress("lines", 7), modules, optimiser)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BadCheckpoint) as error:
-        checkpoint.load(path, modules, optimiser)
-    assert "\n" not in str(error.value) and "delete the file" in str(error.value)
-
-
-def test_a_resume_goes_on_where_the_furthest_stage_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained: list[tuple[str, int]] = []
-    modules, optimiser = small_start()
-    monkeypatch.setattr(run, "fresh", lambda device: (modules, optimiser))
-    monkeypatch.setattr(run, "stages", lambda device: [LinesStage(2, 0), ReadingStage(2, 0), ChequesStage(1, 0)])
-    monkeypatch.setattr(
-        run, "train", lambda stage, modules, optimiser, progress, plan: trained.append((stage.name, progress.batches))
-    )
-    checkpoint.save(tmp_path / "lines.safetensors", Progress("lines", 9, 18, 1e6), modules, optimiser)
-    checkpoint.save(tmp_path / "reading.safetensors", Progress("reading", 7, 14, 1.0), modules, optimiser)
-    run.pretrain(1000, "cpu", tmp_path, resume=True)
-    assert trained == [("reading", 7), ("cheques", 0)]
-
-
-# The shipped folder
-
-
-def test_an_export_loads_as_any_qwen_and_is_replaced_only_by_a_better_one(tmp_path: Path) -> None:
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    folder = tmp_path / "model"
-    modules, _ = small_start()
-    ship = run.shipping(folder)
-    ship(modules, Progress("cheques", 10, 80, 60.0), {"seen_exact": 0.5, "unseen_exact": 0.25})
-    again = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
-    embedded = modules["model"].get_input_embeddings().weight
-    assert torch.equal(again.get_output_embeddings().weight, embedded.to(torch.bfloat16).float())
-    assert AutoProcessor.from_pretrained(folder).image_processor.merge_size == 2
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 25e6
-    assert "not for production" in (folder / "README.md").read_text()
-
-    begun, _ = small_start()
-    checkpoint.load_model(folder / export.WEIGHTS, begun["model"])
-    assert torch.equal(begun["model"].get_output_embeddings().weight, embedded.to(torch.bfloat16).float())
-
-    before = (folder / export.WEIGHTS).stat().st_mtime_ns
-    ship(modules, Progress("cheques", 20, 160, 120.0), {"seen_exact": 0.4, "unseen_exact": 0.25})
-    assert (folder / export.WEIGHTS).stat().st_mtime_ns == before

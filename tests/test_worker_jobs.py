@@ -5,94 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from cheques.images import BadImage
-from tests.backend_parts import noise, settings_in
-from tests.worker_parts import XML, FakeBackend, FakeStudio
-from trainer.dataset import Example
-from trainer.draw import Draw
-from trainer.versions import Version, Versions
+from tests.jobs_parts import World
+from trainer.versions import Versions
 from worker import jobs
-from worker.attempts import Attempt, attempts, new_or_changed, record
+from worker.attempts import attempts
 from worker.job import JobFailed
 from worker.jobs import prelabel, reconcile, retrain
 from worker.queue import QueueAway
-
-
-@dataclass
-class World:
-    """Everything around the jobs, and what they did to it."""
-
-    home: Path
-    studio: FakeStudio = field(default_factory=FakeStudio)
-    backend: FakeBackend = field(default_factory=FakeBackend)
-    enqueued: list[str] = field(default_factory=list)
-    trained: list[tuple[list[str], list[str]]] = field(default_factory=list)
-    decision: str = "promoted"
-    trouble: Exception | None = None
-
-    @property
-    def folder(self) -> Path:
-        return self.home / "projects" / "7"
-
-    def labelled(self, count: int) -> None:
-        """A project with `count` labelled cheques."""
-        self.studio.add_tasks(range(1, count + 1))
-        for task in range(1, count + 1):
-            self.studio.annotate(task)
-
-    def exam(self) -> set[str]:
-        return {place.task for place in Draw.open(self.folder).places() if place.role == "exam"}
-
-    def train(self, lessons: Sequence[Example], exam: Sequence[Example], *rest: Any) -> Version:
-        self.trained.append(([one.id for one in lessons], [one.id for one in exam]))
-        if self.trouble:
-            raise self.trouble
-        versions: Versions = rest[2]
-        with versions.staging() as folder:
-            (folder / "adapter").mkdir()
-            (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
-            made = Version("", "7", folder, labels=len(lessons), decision=self.decision, reasons=("why",))  # type: ignore[arg-type]
-            return versions.add(folder, made)
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    world = World(tmp_path)
-    own = settings_in(tmp_path, retrain_every=10)
-
-    def fetched(url: str, settings: object) -> Image.Image:
-        if url == "/image/3":
-            raise BadImage("damaged image: scan it again")
-        return noise(int(url.split("/")[-1]))
-
-    def enqueue(name: str, project: int, **_: Any) -> bool:
-        if f"{name}-{project}" in world.enqueued:
-            return False
-        world.enqueued.append(f"{name}-{project}")
-        return True
-
-    monkeypatch.setattr("worker.job.settings", lambda: own)
-    monkeypatch.setattr(jobs, "settings", lambda: own)
-    monkeypatch.setattr(jobs.Studio, "of", lambda settings: world.studio)
-    monkeypatch.setattr(jobs, "fetch_image", fetched)
-    monkeypatch.setattr(jobs, "Backend", lambda *_: world.backend)
-    monkeypatch.setattr(jobs, "enqueue", enqueue)
-    monkeypatch.setattr(jobs, "connect", lambda: FakeRedis())
-    monkeypatch.setattr("trainer.retrain.retrain", world.train)
-    return world
-
-
-class FakeRedis:
-    def __getattr__(self, name: str) -> Callable[..., int]:
-        return lambda *_, **__: 0
 
 
 class TestRetrain:
@@ -248,95 +173,6 @@ class TestReconcile:
             reconcile(7)
 
 
-class TestPrelabel:
-    def test_predictions_are_imported_before_the_version_is_shown(self, world: World) -> None:
-        world.studio.add_tasks(range(10, 20))
-        done = prelabel(7)
-        assert (done["version"], done["read"], done["waiting"]) == ("base", 10, 0)
-        assert [write for write in world.studio.writes if write != "hint"] == ["import"] * 10 + ["serve"]
-        assert world.studio.about.model_version == "base"
-
-    def test_a_version_change_meanwhile_begins_again(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        world.studio.add_tasks(range(10, 20))
-        world.backend.version = "v1"
-
-        class Changing(FakeBackend):
-            def read(inner, tasks: Any, version: str) -> Any:
-                if version == "base":
-                    world.train([], [], None, None, Versions(world.home, "7"))
-                return world.backend.read(tasks, version)
-
-        monkeypatch.setattr(jobs, "Backend", lambda *_: Changing())
-        assert prelabel(7)["version"] == "v1"
-        assert {stored.version for task in world.studio.tasks_.values() for stored in task.stored} == {"v1"}
-
-    def test_a_project_without_tasks_is_left_as_it_is(self, world: World) -> None:
-        assert prelabel(7)["read"] == 0
-        assert world.studio.writes == []
-
-    def test_what_was_left_for_later_is_called_again(self, world: World) -> None:
-        world.studio.add_tasks(range(10, 20))
-        world.backend.away = frozenset({12})
-        assert prelabel(7)["waiting"] == 1
-        assert reconcile(7)["why"] == "some cheques could not be read for the time being"
-
-    def test_what_never_comes_back_is_asked_for_less_and_less_often(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        world.studio.add_tasks(range(10, 20))
-        world.backend.away = frozenset({12})
-        pauses = []
-        for _ in range(9):
-            prelabel(7)
-            pauses.append(jobs._Marker.read(world.folder).pause)
-        assert pauses == [0, 60, 120, 240, 480, 960, 1800, 1800, 1800]
-        assert reconcile(7)["why"] == ""
-        world.studio.add_tasks([20])
-        assert reconcile(7)["why"] == "new tasks"
-        world.backend.away = frozenset()
-        prelabel(7)
-        assert jobs._Marker.read(world.folder).pause == 0
-        assert jobs._Marker(fruitless=5000).pause == 1800  # months later
-
-    def test_a_changed_form_has_every_open_prediction_written_again(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        world.studio.add_tasks(range(10, 20))
-        prelabel(7)
-        world.studio.writes.clear()
-        xml = XML.replace("</View>", '<TextArea name="memo" toName="image"/></View>')
-        world.studio.about = replace(world.studio.about, label_config=xml)
-        assert reconcile(7)["why"] == "the form was changed"
-        assert prelabel(7)["read"] == 0
-        assert [write for write in world.studio.writes if write != "hint"] == ["rewrite"] * 10
-        assert all(len(task.stored) == 1 for task in world.studio.tasks_.values())
-        assert reconcile(7)["why"] == ""
-
-
-class TestAttempts:
-    def test_new_and_changed_lessons_are_counted_by_id_and_time(self, tmp_path: Path) -> None:
-        record(tmp_path, Attempt({1: "a", 2: "b"}, "rejected", "v1"))
-        record(tmp_path, Attempt({1: "a", 2: "b", 3: "c"}, "promoted", "v2"))
-        before = attempts(tmp_path)
-        assert [attempt.version for attempt in before] == ["v1", "v2"]
-        assert new_or_changed({1: "a", 2: "later", 3: "c", 4: "d"}, before) == 2
-        assert new_or_changed({1: "a"}, []) == 1
-
-    def test_what_was_seen_is_kept_of_the_last_alone(self, tmp_path: Path) -> None:
-        for number in range(1, 6):
-            record(tmp_path, Attempt(dict.fromkeys(range(1000), "a"), "rejected", f"v{number}"))
-        found = attempts(tmp_path)
-        assert [len(attempt.lessons) for attempt in found] == [0, 0, 0, 0, 1000]
-
-    def test_a_line_torn_by_a_kill_is_no_attempt(self, tmp_path: Path) -> None:
-        record(tmp_path, Attempt({1: "a"}, "rejected", "v1"))
-        with (tmp_path / "attempts.jsonl").open("a") as file:
-            file.write('{"at": "2026')
-        assert len(attempts(tmp_path)) == 1
-        record(tmp_path, Attempt({2: "b"}, "rejected", "v2"))
-        assert [attempt.version for attempt in attempts(tmp_path)] == ["v1", "v2"]
-
-
 def test_an_unforeseen_error_is_one_line_in_the_log_without_its_message(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -345,7 +181,7 @@ def test_an_unforeseen_error_is_one_line_in_the_log_without_its_message(
     with pytest.raises(JobFailed, match=r"internal error \(KeyError\)") as caught:
         retrain(7)
     told = capsys.readouterr().err
-    assert "job.failed" in told and "KeyError" in told and "test_worker_jobs.py:" in told
+    assert "job.failed" in told and "KeyError" in told and "jobs_parts.py:" in told
     assert "Zoé" not in told + str(caught.value)
 
 

@@ -17,11 +17,16 @@ ADAMS = ("embed", "lm_head", "letters", "merger")
 
 
 class Optimiser:
-    """Steps over a set of modules. `modules` are the fp32 masters; `fast` their copies that compute, in `dtype`."""
+    """Steps over a set of modules: `modules` are the fp32 masters, `copies` those that compute, in `dtype`.
 
-    def __init__(self, modules: nn.ModuleDict, dtype: torch.dtype, *, muon: bool = True) -> None:
+    Each of the copies learns from a batch of its own; a step takes the mean of their gradients. `fast` is the first.
+    """
+
+    def __init__(self, modules: nn.ModuleDict, dtype: torch.dtype, *, muon: bool = True, copies: int = 1) -> None:
         self.fast = modules if dtype == torch.float32 else copy.deepcopy(modules).to(dtype)
-        self._pairs = list(zip(modules.parameters(), self.fast.parameters(), strict=True))
+        self.copies = [self.fast, *(copy.deepcopy(self.fast) for _ in range(copies - 1))]
+        computing = (one.parameters() for one in self.copies)
+        self._same = [(master, copied) for master, *copied in zip(modules.parameters(), *computing, strict=True)]
         named = dict(modules.named_parameters())
         matrices = [n for n, w in named.items() if muon and w.ndim == 2 and not any(part in n for part in ADAMS)]
         decayed = [n for n, w in named.items() if n not in matrices and w.ndim > 1]
@@ -44,13 +49,13 @@ class Optimiser:
     def step(self, share: float) -> float:
         """One step at `share` of the full learning rate; returns the norm of the gradient before clipping at 1."""
         masters = []
-        for master, quick in self._pairs:
-            if quick.grad is None:
-                continue
-            if quick is not master:
-                master.grad = quick.grad.float()
-                quick.grad = None
-            masters.append(master)
+        for master, copied in self._same:
+            grads = [one.grad.float() for one in copied if one.grad is not None]
+            for one in copied:
+                one.grad = None
+            if grads:
+                master.grad = sum(grads[1:], grads[0]) / len(copied)
+                masters.append(master)
         norm = nn.utils.clip_grad_norm_(masters, 1.0)
         for name, (part, _) in self._parts.items():
             for group in part.param_groups:
@@ -63,9 +68,10 @@ class Optimiser:
     @torch.no_grad()
     def share_weights(self) -> None:
         """The masters' values into the copies that compute."""
-        for master, quick in self._pairs:
-            if quick is not master:
-                quick.copy_(master)
+        for master, copied in self._same:
+            for one in copied:
+                if one is not master:
+                    one.copy_(master)
 
     def state(self) -> dict[str, Tensor]:
         """Every moment and momentum, flat: "adam/<weight>/exp_avg", …"""

@@ -83,7 +83,7 @@ def stages(device: str, fixed: int = 64) -> list[Stage]:
     return [LinesStage(48 * larger, lines), ReadingStage(48 * larger, lines), ChequesStage(8 * larger, fixed)]
 
 
-def fresh(device: str, *, patches: int = 32) -> tuple[nn.ModuleDict, Optimiser]:
+def fresh(device: str, *, patches: int = 32, copies: int | None = None) -> tuple[nn.ModuleDict, Optimiser]:
     """The model and the throw-away heads, before they have seen anything."""
     small = model.build()
     width, depth = small.config.vision_config.hidden_size, small.config.vision_config.depth
@@ -92,13 +92,18 @@ def fresh(device: str, *, patches: int = 32) -> tuple[nn.ModuleDict, Optimiser]:
     # It tells where it looks; and on a CPU, in bf16, it is several times quicker than torch's fused attention.
     small.model.language_model.config._attn_implementation = "eager"
     modules = nn.ModuleDict({"model": small, "head": ctc.Head(width), "halfway": ctc.Head(width)}).to(device)
-    return modules, Optimiser(modules, precision(device))
+    return modules, Optimiser(modules, precision(device), copies=copies or side_by_side(device))
 
 
 def precision(device: str) -> torch.dtype:
     """bf16 where the processor multiplies it quickly (four times faster than fp32 on recent ones), else fp32."""
     quick = device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if quick else torch.float32
+
+
+def side_by_side(device: str) -> int:
+    """How many batches are learned from at once: a card takes larger ones instead."""
+    return 1 if device.startswith("cuda") else min(4, os.cpu_count() or 1)
 
 
 def drawing_processes() -> int:

@@ -1,0 +1,79 @@
+"""The prelabel job: what it writes, what it asks for again, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.jobs_parts import World
+from tests.worker_parts import XML, FakeBackend
+from trainer.versions import Versions
+from worker import jobs
+from worker.jobs import prelabel, reconcile
+
+
+class TestPrelabel:
+    def test_predictions_are_imported_before_the_version_is_shown(self, world: World) -> None:
+        world.studio.add_tasks(range(10, 20))
+        done = prelabel(7)
+        assert (done["version"], done["read"], done["waiting"]) == ("base", 10, 0)
+        assert [write for write in world.studio.writes if write != "hint"] == ["import"] * 10 + ["serve"]
+        assert world.studio.about.model_version == "base"
+
+    def test_a_version_change_meanwhile_begins_again(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.studio.add_tasks(range(10, 20))
+        world.backend.version = "v1"
+
+        class Changing(FakeBackend):
+            def read(inner, tasks: Any, version: str) -> Any:
+                if version == "base":
+                    world.train([], [], None, None, Versions(world.home, "7"))
+                return world.backend.read(tasks, version)
+
+        monkeypatch.setattr(jobs, "Backend", lambda *_: Changing())
+        assert prelabel(7)["version"] == "v1"
+        assert {stored.version for task in world.studio.tasks_.values() for stored in task.stored} == {"v1"}
+
+    def test_a_project_without_tasks_is_left_as_it_is(self, world: World) -> None:
+        assert prelabel(7)["read"] == 0
+        assert world.studio.writes == []
+
+    def test_what_was_left_for_later_is_called_again(self, world: World) -> None:
+        world.studio.add_tasks(range(10, 20))
+        world.backend.away = frozenset({12})
+        assert prelabel(7)["waiting"] == 1
+        assert reconcile(7)["why"] == "some cheques could not be read for the time being"
+
+    def test_what_never_comes_back_is_asked_for_less_and_less_often(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.studio.add_tasks(range(10, 20))
+        world.backend.away = frozenset({12})
+        pauses = []
+        for _ in range(9):
+            prelabel(7)
+            pauses.append(jobs._Marker.read(world.folder).pause)
+        assert pauses == [0, 60, 120, 240, 480, 960, 1800, 1800, 1800]
+        assert reconcile(7)["why"] == ""
+        world.studio.add_tasks([20])
+        assert reconcile(7)["why"] == "new tasks"
+        world.backend.away = frozenset()
+        prelabel(7)
+        assert jobs._Marker.read(world.folder).pause == 0
+        assert jobs._Marker(fruitless=5000).pause == 1800  # months later
+
+    def test_a_changed_form_has_every_open_prediction_written_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.studio.add_tasks(range(10, 20))
+        prelabel(7)
+        world.studio.writes.clear()
+        xml = XML.replace("</View>", '<TextArea name="memo" toName="image"/></View>')
+        world.studio.about = replace(world.studio.about, label_config=xml)
+        assert reconcile(7)["why"] == "the form was changed"
+        assert prelabel(7)["read"] == 0
+        assert [write for write in world.studio.writes if write != "hint"] == ["rewrite"] * 10
+        assert all(len(task.stored) == 1 for task in world.studio.tasks_.values())
+        assert reconcile(7)["why"] == ""
