@@ -93,6 +93,7 @@ def readings(
     """Each path with its image and reading, or with the BadImage that says why there is none; a few at a time."""
     from cheques.fields import CHEQUE
     from cheques.images import BadImage, open_image
+    from cheques.reading.reader import read_each
 
     for start in range(0, len(paths), CHUNK):
         opened: dict[Path, Image | BadImage] = {}
@@ -102,7 +103,7 @@ def readings(
             except BadImage as error:
                 opened[path] = error
         images = {path: image for path, image in opened.items() if not isinstance(image, BadImage)}
-        found = dict(zip(images, reader.read([*images.values()], CHEQUE, adapter), strict=True))
+        found = dict(zip(images, read_each(reader, [*images.values()], CHEQUE, adapter), strict=True))
         for path, image in opened.items():
             yield path, (image if isinstance(image, BadImage) else (image, found[path]))
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
-import threading
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cheques import pdf
+
 MEGAPIXELS = 40
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 PDF_DPI = 200
+PDF_SECONDS = 30.0
 
-_pdfium = threading.Lock()  # PDFium may be used by one thread at a time
 # Pillow warns from 89 megapixels on, whatever is done with the image; `_check_size` refuses it anyway.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -33,8 +36,7 @@ def open_image(source: bytes | Path) -> Image.Image:
     except OSError as error:
         raise BadImage(f"{source!s}: {error.strerror or error}") from None
     if content[:1024].lstrip().startswith(b"%PDF"):
-        with _pdfium:  # until the last of its objects is gone
-            return _first_page(content)
+        return _first_page(content)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             _check_size(*opened.size)
@@ -61,23 +63,25 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise BadImage("32 bits a colour: save the scan with 8 bits a colour")
     if image.has_transparency_data:
+        paper = Image.new("RGB", image.size, "white")
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        paper.paste(image, mask=image.getchannel("A"))
+        return paper
     return image.convert("RGB")
 
 
 def _first_page(content: bytes) -> Image.Image:
-    import pypdfium2
-
+    draw = [sys.executable, "-I", pdf.__file__, str(PDF_DPI), str(MEGAPIXELS * 1_000_000)]
     try:
-        with pypdfium2.PdfDocument(content) as document:
-            page = document[0]
-            scale = PDF_DPI / 72
-            _check_size(int(page.get_width() * scale), int(page.get_height() * scale))
-            rendered: Image.Image = page.render(scale=scale).to_pil()
-            return rendered.convert("RGB")
-    except pypdfium2.PdfiumError:
-        raise BadImage("damaged or protected PDF: save its first page as an image") from None
+        done = subprocess.run(draw, input=content, capture_output=True, timeout=PDF_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise BadImage("a PDF that takes too long to draw: save its first page as an image") from None
+    if done.returncode == pdf.TOO_LARGE:
+        raise BadImage(f"the page is more than {MEGAPIXELS} megapixels at {PDF_DPI} dpi: save it as a smaller image")
+    if done.returncode:
+        raise BadImage("damaged or protected PDF: save its first page as an image")
+    with Image.open(io.BytesIO(done.stdout), formats=("PPM",)) as page:
+        return page.convert("RGB")
 
 
 def fingerprint(image: Image.Image) -> str:

@@ -128,7 +128,7 @@ def _from_web(url: str, settings: Settings) -> bytes:
     """Download from an allowed host, following redirects only to allowed ones."""
     deadline = time.monotonic() + SECONDS
     for _ in range(REDIRECTS + 1):
-        _check_host(url, settings)
+        url, host = _checked(url, settings)
         try:
             with requests.get(url, stream=True, timeout=(CONNECT, SECONDS), allow_redirects=False) as answer:
                 if answer.is_redirect:
@@ -136,13 +136,13 @@ def _from_web(url: str, settings: Settings) -> bytes:
                     continue
                 if not answer.ok:
                     raise (ImageAway if _is_passing(answer.status_code) else BadImage)(
-                        f"{urlsplit(url).hostname} answers {answer.status_code}: check the image's URL"
+                        f"{host} answers {answer.status_code}: check the image's URL"
                     )
                 return _limited(answer, deadline)
         except (requests.RequestException, ValueError) as error:
             if isinstance(error, BadImage):
                 raise
-            raise ImageAway(f"{urlsplit(url).hostname} does not answer ({type(error).__name__}): try later") from None
+            raise ImageAway(f"{host} does not answer ({type(error).__name__}): try later") from None
     raise BadImage(f"more than {REDIRECTS} redirects: import the image's final URL")
 
 
@@ -150,17 +150,21 @@ def _is_passing(status: int) -> bool:
     return status in (408, 429) or status >= 500
 
 
-def _check_host(url: str, settings: Settings) -> None:
+def _checked(url: str, settings: Settings) -> tuple[str, str]:
+    """The URL as it will be sent, and its host, which must be allowed: two parsers may see two hosts in one text."""
+    scheme = url.partition(":")[0].lower() if ":" in url else ""
+    if scheme not in ("http", "https"):
+        raise BadImage(f"scheme {scheme[:20] or 'none'!r} is not fetched: use http(s), a local file or an upload")
     try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-    except ValueError:
+        sent = requests.Request("GET", url).prepare().url or ""
+        parts = urlsplit(sent)
+        host, port = (parts.hostname or "").lower(), _port(parts)
+    except (requests.RequestException, ValueError):
         raise BadImage("not a URL: import the task with a correct one") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise BadImage(f"scheme {parts.scheme[:20] or 'none'!r} is not fetched: use http(s), a local file or an upload")
     allowed = {name.lower() for name in settings.image_hosts}
-    if host not in allowed and f"{host}:{_port(parts)}" not in allowed:
+    if host not in allowed and f"{host}:{port}" not in allowed:
         raise BadImage(f"host {host[:80]} is not allowed: add it to CHEQUEMATE_IMAGE_HOSTS")
+    return sent, host
 
 
 def _limited(answer: requests.Response, deadline: float) -> bytes:

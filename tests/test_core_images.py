@@ -3,14 +3,10 @@
 import io
 import subprocess
 import sys
-import threading
-import time
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pypdfium2
 import pytest
 from PIL import Image, ImageDraw
 
@@ -106,28 +102,45 @@ def test_colours_of_32_bits_are_refused_with_the_remedy(mode: str) -> None:
         open_image(png(Image.new(mode, (4, 4)), "TIFF"))
 
 
-def test_pages_are_rendered_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    inside, most, document = [0], [0], pypdfium2.PdfDocument
+def pdf(*objects: bytes) -> bytes:
+    """A PDF of these objects, the first of which is its catalogue."""
+    body, starts = b"%PDF-1.7\n", []
+    for number, content in enumerate(objects, 1):
+        starts.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    end = b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(body))
+    return body + head + table + end
 
-    class Watched(document):  # type: ignore[misc, valid-type]
-        def __enter__(self) -> Any:
-            inside[0] += 1
-            most[0] = max(most[0], inside[0])
-            time.sleep(0.02)
-            return super().__enter__()
 
-        def __exit__(self, *error: Any) -> None:
-            super().__exit__(*error)
-            inside[0] -= 1
+def one_page(*more: bytes, box: bytes = b"0 0 600 300", about: bytes = b"") -> bytes:
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[%s]%s>>" % (box, about)
+    return pdf(b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page, *more)
 
-    monkeypatch.setattr(pypdfium2, "PdfDocument", Watched)
-    content = scan("PDF")
-    threads = [threading.Thread(target=open_image, args=(content,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1]
+
+@pytest.mark.parametrize("box", [b"0 0 300000000 .01", b"0 0 1000000000 .01", b"0 0 9999999 9999999"])
+def test_a_page_of_any_shape_takes_no_more_memory_than_an_image_may(box: bytes) -> None:
+    with pytest.raises(BadImage, match="megapixels") as refused:
+        open_image(one_page(box=box))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_page_that_draws_itself_for_hours_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten levels of forms, each of which draws the next ten times."""
+    monkeypatch.setattr("cheques.images.PDF_SECONDS", 1.0)
+
+    def stream(about: bytes, content: bytes) -> bytes:
+        return b"<<%s/Length %d>>stream\n%s\nendstream" % (about, len(content), content)
+
+    def form(last: bool, following: int) -> bytes:
+        inner = b"" if last else b"/Resources<</XObject<</F %d 0 R>>>>" % following
+        return stream(b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]" + inner, b"0 0 9 9 re f" if last else b"/F Do " * 10)
+
+    levels = [form(level == 9, level + 6) for level in range(10)]
+    page = b"/Contents 4 0 R/Resources<</XObject<</F 5 0 R>>>>"
+    with pytest.raises(BadImage, match="too long"):
+        open_image(one_page(stream(b"", b"/F Do " * 10), *levels, about=page))
 
 
 def test_a_huge_image_puts_no_warning_on_the_terminal(tmp_path: Path) -> None:

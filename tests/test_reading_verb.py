@@ -86,10 +86,10 @@ def test_what_was_read_before_the_reader_failed_is_printed(
     monkeypatch.setattr("chequemate.read.CHUNK", 2)
     whole = echo.read
 
-    def tired(images: Sequence[Image.Image], *more: object) -> list[Reading]:
+    def tired(images: Sequence[Image.Image], *more: object, **how: object) -> list[Reading]:
         if len(images) < 2:
             raise ReaderError("the server is gone: start it")
-        return whole(images, *more)  # type: ignore[arg-type]
+        return whole(images, *more, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(echo, "read", tired)
     result = CliRunner().invoke(app, [str(folder), "--json"])

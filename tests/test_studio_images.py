@@ -118,6 +118,8 @@ def test_a_download_ends_at_the_limit(web: str, monkeypatch: pytest.MonkeyPatch)
         ("http://169.254.169.254/latest/meta-data", "not allowed: add it to CHEQUEMATE_IMAGE_HOSTS"),
         ("http://studio.example:8081/data/upload/c.png", "not allowed"),
         ("http://studio.example@evil.example/c.png", "host evil.example is not allowed"),
+        ("http://127.0.0.1:80\\@images.example/c.png", r"host 127\.0\.0\.1 is not allowed"),
+        ("http://images.example:99999/c.png", "not a URL"),
         ("file:///etc/passwd", "scheme 'file' is not fetched"),
         ("//evil.example/c.png", "not fetched"),
         ("s3://bucket/c.png", "scheme 's3' is not fetched"),
@@ -136,7 +138,7 @@ def test_a_download_ends_at_the_limit(web: str, monkeypatch: pytest.MonkeyPatch)
 )
 def test_everything_else_is_refused_in_one_line(url: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(BadImage, match=said) as caught:
-        fetch_image(url, settings(files_root=tmp_path))
+        fetch_image(url, settings(files_root=tmp_path, image_hosts=("images.example",)))
     assert "\n" not in str(caught.value)
 
 

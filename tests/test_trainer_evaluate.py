@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cheques.fields import CHEQUE
+from cheques.reading.reader import Reading, Unreadable
 from tests.trainer_parts import FakeReader, cheques
 from trainer import metrics
 from trainer.dataset import DataError, dataset_hash, kept_apart, openable, read_folder
+from trainer.draw import pixels_digest
 from trainer.evaluate import evaluate, valid_json
 from trainer.recipe import LoraRecipe
 
@@ -43,6 +46,20 @@ def test_cheques_of_which_nothing_is_read_are_hard() -> None:
     nothing = evaluate(FakeReader(exam, lambda _, t: dict.fromkeys(t, "9.99")), CHEQUE, None, exam)
     assert nothing.hard == ["c0", "c1", "c2"]
     assert nothing.mean == 0
+
+
+def test_a_cheque_that_the_reader_refuses_is_read_wrong_and_its_neighbours_as_ever() -> None:
+    exam = cheques(5)
+
+    class Refusing(FakeReader):
+        def read(self, images: Any, *rest: Any, **more: Any) -> list[Reading]:
+            if any(pixels_digest(image) == exam[2].digest for image in images):
+                raise Unreadable("this cheque is too long")
+            return super().read(images, *rest, **more)
+
+    scores = evaluate(Refusing(exam), CHEQUE, None, exam)
+    assert [cheque.right["date"] for cheque in scores.cheques] == [True, True, False, True, True]
+    assert scores.cheques[2].reading.notes == ("this cheque is too long",) and scores.valid_json == 0.8
 
 
 def test_no_exam_gives_nulls() -> None:

@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from cheques.fields import UNREADABLE, Form
 from cheques.images import BadImage
 from cheques.reading.grammar import fits
-from cheques.reading.reader import Adapter, Reader, Reading
+from cheques.reading.reader import Adapter, Reader, Reading, read_each
 from cheques.values import exact
 from trainer import metrics
 from trainer.dataset import Example
@@ -157,7 +157,7 @@ def evaluate(
             break
         images = [one.open() for one in group]
         began = time.perf_counter()
-        readings = reader.read(images, form, adapter, constrained=constrained)
+        readings = read_each(reader, images, form, adapter, constrained=constrained)
         taken += time.perf_counter() - began
         cheques += [
             Judged(one, reading, exact(form, one.values, reading.values), fits(form, reading.raw))
@@ -180,7 +180,7 @@ def valid_json(
         if read and time.monotonic() - began > seconds:
             break
         opened = _opened(group)
-        answers = reader.read(opened, form, adapter, constrained=False) if opened else []
+        answers = read_each(reader, opened, form, adapter, constrained=False) if opened else []
         valid, read = valid + sum(fits(form, answer.raw) for answer in answers), read + len(answers)
     return (valid / read if read else None), read
 

@@ -15,7 +15,7 @@ from cheques.fields import CHEQUE, Form
 from cheques.reading import confidence
 from cheques.reading.base import base_identity, differs
 from cheques.reading.card import borrowed, uses_card
-from cheques.reading.reader import Adapter, Reader
+from cheques.reading.reader import Adapter, Reader, read_each
 from cheques.settings import Settings
 from trainer.contest import Contest
 from trainer.dataset import Example, dataset_hash, example, openable
@@ -195,7 +195,7 @@ class _Judge:
             on_read=self._stage("looking at lessons"),
         )
         by_id = {one.id: one for one in lessons}
-        again = self.reader.read([by_id[id].open() for id in trained.compared], self.form, self.candidate)
+        again = read_each(self.reader, [by_id[id].open() for id in trained.compared], self.form, self.candidate)
         names = self.form.names
         pairs = zip(trained.readings, again, strict=True)
         same = sum(before.get(name) == after.values.get(name) for before, after in pairs for name in names)

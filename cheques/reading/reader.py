@@ -56,6 +56,19 @@ class Reader(Protocol):
     def close(self) -> None: ...
 
 
+def read_each(
+    reader: Reader, images: Sequence[Image], form: Form, adapter: Adapter | None = None, *, constrained: bool = True
+) -> list[Reading]:
+    """As `reader.read`; but a cheque that is Unreadable gives an empty reading that says why in its notes."""
+    try:
+        return reader.read(images, form, adapter, constrained=constrained)
+    except Unreadable as error:
+        if len(images) == 1:
+            return [Reading({}, {}, notes=(str(error),))]
+        alone = (read_each(reader, [image], form, adapter, constrained=constrained) for image in images)
+        return [reading for (reading,) in alone]
+
+
 def open_reader(settings: Settings) -> Reader:
     """The reader that the settings ask for. Raises ReaderError where its model or server cannot be used."""
     if settings.reader_url:
