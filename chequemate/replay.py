@@ -189,6 +189,8 @@ def table(found: dict[str, Any]) -> Table:
         tail = found["labels_to_match_random_tail"]
         reached = (f"{matching[name] or 'never'} ({tail[name] or 'never'})" for name in found["curves"])
         shown.add_row("as good as random's last at", *reached)
+        gains = (_shown(found["gain"][name], "mean") if name in found["gain"] else "" for name in found["curves"])
+        shown.add_row("more than random, over the curve", *gains)
         sure = found["beats_random"]
         shown.add_row(
             "beats random", *("" if sure.get(name) is None else f"{sure[name]:.0%}" for name in found["curves"])

@@ -50,7 +50,9 @@ def test_a_strategy_that_is_always_two_points_better_is_found_better() -> None:
     found = compared({"random": chance, "active": better}, tails, LABELS)
     assert found["labels_to_match_random_tail"] == {"random": 200, "active": 140}
     assert found["labels_to_match_random"]["random"] == 200 and 120 < found["labels_to_match_random"]["active"] < 160
-    assert found["beats_random"]["active"] > 0.99
+    low, high = found["labels_to_match_random_between"]["active"]
+    assert low <= found["labels_to_match_random"]["active"] <= high <= 200
+    assert found["beats_random"]["active"] > 0.99 and found["gain"]["active"]["mean_low"] > 0.02
     gain = found["difference"]["active"][2]
     assert gain["mean_low"] < 0.04 < gain["mean_high"] and gain["mean_low"] > 0
     assert found["area"]["active"] > found["area"]["random"]
@@ -61,6 +63,7 @@ def test_one_seed_has_no_interval_and_a_strategy_that_never_gets_there_says_so()
     found = compared(one, one, LABELS)
     assert found["labels_to_match_random"]["diverse"] is None and found["beats_random"]["diverse"] is None
     assert found["curves"]["random"][0]["mean_low"] is None
+    assert found["labels_to_match_random_between"]["diverse"] == [None, None]
 
 
 def test_it_reaches_between_two_measured_numbers() -> None:
