@@ -5,13 +5,13 @@ from __future__ import annotations
 import atexit
 import hmac
 import importlib.util
-import ipaddress
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response, make_response, request
 from PIL.Image import Image
 from PIL.Image import new as new_image
 from werkzeug.exceptions import HTTPException
@@ -26,7 +26,7 @@ from cheques.images import fingerprint
 from cheques.log import log_to_stderr, place_of
 from cheques.reading.card import Card, uses_card
 from cheques.reading.reader import Reader, open_reader
-from cheques.settings import BadSettings, Settings
+from cheques.settings import BadSettings, Settings, check_redis, is_loopback, keep_private
 from cheques.settings import settings as settings_of_this_process
 from studio.config import DEFAULT_CONFIG, BadConfig, read_config
 from studio.images import fetch_image
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 FETCHERS = 8
 LARGEST_REQUEST = 256 * 2**20  # "Retrieve predictions" sends all selected tasks in one request
+OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 
 def create_app(
@@ -48,6 +49,7 @@ def create_app(
     """
     settings = settings or settings_of_this_process()
     check(settings)
+    keep_private(settings.home)
     log_to_stderr()
     card = Card(settings.home) if uses_card(settings) else None
     resident = Resident(reader or (lambda: open_reader(settings)), settings.batch, card)
@@ -69,8 +71,9 @@ def _warm_up() -> None:
 
 
 def check(settings: Settings) -> None:
-    """Without a password nobody but this machine may connect. Raises BadSettings."""
-    if settings.password is None and not _is_loopback(settings.host):
+    """Without a password nobody but this machine may connect, to Redis neither. Raises BadSettings."""
+    check_redis(settings)
+    if settings.password is None and not is_loopback(settings.host):
         raise BadSettings(
             f"CHEQUEMATE_HOST={settings.host} without CHEQUEMATE_PASSWORD: set a password, or listen on 127.0.0.1"
         )
@@ -94,12 +97,13 @@ def _routed(app: Flask, backend: Backend) -> Flask:
     app.error_handler_spec.clear()
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
     app.extensions["chequemate"] = backend
-    app.before_request(lambda: None if request.path == "/health" or _admitted(backend.settings) else _refusal())
+    own = backend.settings
+    app.before_request(lambda: None if request.path == "/health" or _admitted(own) else _refusal(own))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(BadConfig, _config_error)
     app.register_error_handler(Exception, _own_error)
     app.view_functions |= {
-        "health": lambda: routes.health(backend),
+        "health": lambda: routes.health(backend, _admitted(own)),
         "_setup": lambda: routes.setup(backend),
         "_predict": lambda: routes.predict(backend),
         "webhook": lambda: routes.webhook(backend),
@@ -116,7 +120,7 @@ def _routed(app: Flask, backend: Backend) -> Flask:
 def _admitted(settings: Settings) -> bool:
     """Basic auth in constant time; without a configured password, this machine alone."""
     if settings.password is None:
-        return _is_loopback(request.remote_addr or "")
+        return _is_from_here()
     given = request.authorization
     user, password = (given.username or "", given.password or "") if given and given.type == "basic" else ("", "")
     right_user = hmac.compare_digest(user.encode(), settings.user.encode())
@@ -124,10 +128,28 @@ def _admitted(settings: Settings) -> bool:
     return right_user and right_password
 
 
-def _refusal() -> Response:
+def _is_from_here() -> bool:
+    """Did a program of this machine ask for this machine, with nobody in between?
+
+    A web page whose name was made to mean 127.0.0.1 sends that name as Host; behind a proxy everybody is loopback.
+    """
+    try:
+        asked_for = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        return False
+    return (
+        is_loopback(request.remote_addr or "")
+        and is_loopback(asked_for)
+        and not any(name in request.headers for name in OF_PROXIES)
+    )
+
+
+def _refusal(settings: Settings) -> Response:
+    if settings.password is None:
+        line = "without a password only this machine is answered, at 127.0.0.1 or localhost: set CHEQUEMATE_PASSWORD"
+        return make_response(error_line(line, 403))
     line = "wrong or missing user and password: give those of CHEQUEMATE_USER and CHEQUEMATE_PASSWORD"
-    answer, status = error_line(line, 401)
-    answer.status_code = status
+    answer = make_response(error_line(line, 401))
     answer.headers["WWW-Authenticate"] = 'Basic realm="Chequemate", charset="UTF-8"'
     return answer
 
@@ -143,15 +165,6 @@ def _config_error(error: BadConfig) -> tuple[Response, int]:
 def _own_error(error: Exception) -> tuple[Response, int]:
     log.error("request.failed", path=request.path, error=type(error).__name__, place=place_of(error))
     return error_line(f"internal error ({type(error).__name__}): see the backend's log", 500)
-
-
-def _is_loopback(address: str) -> bool:
-    if address == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _fetch_from(settings: Settings) -> Callable[[str], Image]:

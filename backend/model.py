@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import sys
 import threading
 import time
@@ -19,8 +17,10 @@ import structlog
 from PIL.Image import Image
 
 from backend.resident import Resident
+from backend.said import keep
 from backend.stored import Key, Stored, read_as
 from cheques.images import BadImage
+from cheques.log import place_of
 from cheques.reading.reader import Adapter, ReaderError, Reading, Unreadable
 from cheques.settings import Settings
 from studio.formats import prediction, read_config
@@ -182,6 +182,9 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
             return self._unread(name, str(error), passing=isinstance(error, ImageAway))
         except OSError as error:
             return self._unread(name, f"the draw cannot be written ({error.strerror}): is the disk full?", passing=True)
+        except Exception as error:  # whatever is odd about one task is no reason to lose its neighbours
+            log.error("cheque.failed", project=self.project, task=name, place=place_of(error))
+            return self._unread(name, f"internal error ({type(error).__name__})")
         return _Fetched(image, place.arm == "blind")
 
     def _submitted(self, fetched: dict[int, _Fetched], serving: Serving) -> dict[int, _Read]:
@@ -218,11 +221,8 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         """Keep what the annotator of a blind cheque is not shown: it lives nowhere else."""
         assert outcome.reading is not None
         said = {"task": outcome.task, "version": version, "values": outcome.reading.values}
-        line = json.dumps(said | {"confidence": outcome.reading.confidence}, ensure_ascii=False)
         try:
-            with (self._folder / "said.jsonl").open("a", encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                file.write(line + "\n")
+            keep(self._folder, said | {"confidence": outcome.reading.confidence})
         except OSError as error:
             log.error("said.lost", project=self.project, task=outcome.task, reason=error.strerror)
 
@@ -257,7 +257,7 @@ def _late(task: str) -> Outcome:
 
 
 def _name(task: Mapping[str, Any]) -> str:
-    return str(task.get("id", ""))
+    return str(task.get("id", "")).encode(errors="replace").decode()
 
 
 def _mark(path: Path) -> tuple[int, ...]:

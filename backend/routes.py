@@ -60,10 +60,11 @@ class Backend:
         return champion.name if champion else BASE
 
 
-def health(backend: Backend) -> Response:
+def health(backend: Backend, admitted: bool) -> Response:
     """Up as soon as the process is: a model that is still loading keeps nobody from connecting."""
     resident = backend.tools.resident
-    return jsonify(status="UP", reader=resident.state, problem=resident.problem)
+    # The problem may name the reader's URL, with all that stands in it.
+    return jsonify(status="UP", reader=resident.state, **({"problem": resident.problem} if admitted else {}))
 
 
 def setup(backend: Backend) -> Response:

@@ -6,12 +6,19 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+import structlog
 
 from cheques.reading.reader import Reading
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS reading (
@@ -33,7 +40,8 @@ class Key:
 
     @classmethod
     def of(cls, project: str, task: str, url: str, version: str, form: str) -> Key:
-        return cls(project, task, hashlib.sha256(url.encode()).hexdigest()[:24], version, form)
+        image = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        return cls(project, task, image, version, form)
 
 
 def read_as(model: str, version: str) -> str:
@@ -42,74 +50,87 @@ def read_as(model: str, version: str) -> str:
 
 
 class Stored:
-    """The stored readings below `home`; any thread may call. A damaged file is begun anew."""
+    """The stored readings below `home`; any thread may call. A damaged file is begun anew.
+
+    Raises nothing of a file that cannot be used, as on a full disk: then nothing is stored, and cheques are read again.
+    """
 
     def __init__(self, home: Path) -> None:
         self.path = home / "readings.sqlite"
         self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
         home.mkdir(parents=True, exist_ok=True)
-        self._connection = self._open()
 
     def get(self, keys: Iterable[Key]) -> dict[Key, Reading]:
         """Those that are stored."""
-        found = {}
-        with self._lock:
-            for key in keys:
-                row = self._ask("SELECT reading FROM reading WHERE " + WHERE, _values(key)).fetchone()
-                if row:
-                    found[key] = _reading(row[0])
-        return found
+        wanted = list(keys)
+
+        def got(file: sqlite3.Connection) -> dict[Key, Reading]:
+            rows = ((key, file.execute(f"SELECT reading FROM reading WHERE {WHERE}", _values(key))) for key in wanted)
+            return {key: _reading(row[0]) for key, found in rows if (row := found.fetchone())}
+
+        return self._done(got) or {}
 
     def put(self, readings: Mapping[Key, Reading]) -> None:
-        """Raises nothing: a full disk only means that cheques are read again."""
         rows = [(*_values(key), _text(reading)) for key, reading in readings.items()]
-        with self._lock:
-            try:
-                self._connection.executemany("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?, ?)", rows)
-                self._connection.commit()
-            except sqlite3.Error:
-                self._begin_anew()
+        if rows:
+            self._done(lambda file: file.executemany("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?, ?)", rows))
 
     def forget(self, project: str, keep: Iterable[str]) -> None:
         """Drop what versions other than `keep` read."""
         kept = tuple(keep)
-        marks = ", ".join("?" * len(kept))
-        with self._lock:
-            self._ask(f"DELETE FROM reading WHERE project = ? AND version NOT IN ({marks})", (project, *kept))
-            self._connection.commit()
+        query = f"DELETE FROM reading WHERE project = ? AND version NOT IN ({', '.join('?' * len(kept))})"
+        self._done(lambda file: file.execute(query, (project, *kept)))
 
     def close(self) -> None:
         with self._lock:
+            self._let_go()
+
+    def _done(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What the work gives, whole or not at all; None where the file cannot be used now."""
+        with self._lock:
+            try:
+                return self._tried(work)
+            except sqlite3.Error as error:
+                if not _is_damage(error):
+                    log.warning("stored.unusable", error=getattr(error, "sqlite_errorname", type(error).__name__))
+                    return None
+            with suppress(sqlite3.Error, OSError):
+                self._let_go()
+                for path in self.path.parent.glob(self.path.name + "*"):
+                    path.unlink(missing_ok=True)
+                return self._tried(work)
+            return None
+
+    def _tried(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = _opened(self.path)
+        with self._connection:  # which commits, or rolls back
+            return work(self._connection)
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
-    def _ask(self, query: str, values: tuple[str, ...]) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(query, values)
-        except sqlite3.Error:
-            self._begin_anew()
-            return self._connection.execute(query, values)
 
-    def _begin_anew(self) -> None:
-        self._connection.close()
-        for path in self.path.parent.glob(self.path.name + "*"):
-            path.unlink(missing_ok=True)
-        self._connection = self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._opened()
-        except sqlite3.DatabaseError:
-            for path in self.path.parent.glob(self.path.name + "*"):
-                path.unlink(missing_ok=True)
-            return self._opened()
-
-    def _opened(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, check_same_thread=False)
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")  # what a crash of the machine loses is read again
         connection.execute(TABLE)
         connection.commit()
-        return connection
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Is the file no good any more, or gone? Not so on a full disk, or while somebody else holds it."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code == sqlite3.SQLITE_READONLY_DBMOVED
 
 
 def readings_of(home: Path, project: int, version: str, form: str, tasks: Iterable[int]) -> dict[int, Reading]:
@@ -143,7 +164,7 @@ def _text(reading: Reading) -> str:
         "notes": list(reading.notes),
         "evidence": reading.evidence,
     }
-    return json.dumps(parts, ensure_ascii=False)
+    return json.dumps(parts)  # in ASCII: SQLite does not take half a character, which a reader may answer
 
 
 def _reading(text: str) -> Reading:

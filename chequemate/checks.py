@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
-from cheques.settings import Settings
+from cheques.settings import BadSettings, Settings, check_redis, has_password
 
 if TYPE_CHECKING:
     from studio.client import Studio
@@ -59,6 +60,12 @@ def redis_and_worker(settings: Settings) -> Iterator[Finding]:
     import redis
     from rq import Worker
 
+    try:
+        check_redis(settings)
+    except BadSettings as error:
+        what, _, remedy = str(error).partition(": ")
+        yield Finding("broken", what, remedy)
+        return
     with redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3) as connection:
         try:
             version = connection.info("server")["redis_version"]
@@ -72,6 +79,9 @@ def redis_and_worker(settings: Settings) -> Iterator[Finding]:
             yield Finding("broken", f"Redis does not answer ({type(error).__name__})", remedy)
             return
         yield Finding("fine", f"Redis {version}")
+        if not has_password(settings.redis_url) and urlsplit(settings.redis_url).hostname:
+            remedy = "set requirepass and put it into REDIS_URL: until then any user of this machine may queue jobs"
+            yield Finding("doubtful", "Redis has no password", remedy)
         if connection.info("persistence").get("aof_enabled") != 1:
             remedy = "set appendonly yes; until then a restart of Redis forgets jobs, which are found again in minutes"
             yield Finding("doubtful", "Redis keeps no append-only file", remedy)
@@ -97,14 +107,20 @@ def backend(settings: Settings) -> Iterator[Finding]:
     import requests
 
     url = str(settings.backend_url).rstrip("/")
+    pair = (settings.user, settings.password.get_secret_value()) if settings.password else None
     try:
-        health = requests.get(f"{url}/health", timeout=5).json()
-        closed = requests.get(f"{url}/versions", timeout=5).status_code == 401
+        health = requests.get(f"{url}/health", auth=pair, timeout=5).json()
+        asked = requests.get(f"{url}/versions", timeout=5).status_code
+        closed = asked == 401
     except (requests.RequestException, ValueError) as error:
         remedy = "start it, or set CHEQUEMATE_BACKEND_URL to where it is"
         yield Finding("broken", f"the backend does not answer at {url} ({type(error).__name__})", remedy)
         return
-    if settings.password is None:
+    if pair is None:
+        if asked == 403:
+            remedy = "set CHEQUEMATE_PASSWORD there and here, or call it at 127.0.0.1 without a proxy"
+            yield Finding("broken", f"the backend at {url} has no password, and refuses all but this machine", remedy)
+            return
         if closed:
             remedy = "set CHEQUEMATE_USER and CHEQUEMATE_PASSWORD here as there"
             yield Finding("broken", f"the backend at {url} asks for a password, and none is set here", remedy)
@@ -113,7 +129,6 @@ def backend(settings: Settings) -> Iterator[Finding]:
             "doubtful", "the backend has no password: only this machine may call it", "set CHEQUEMATE_PASSWORD"
         )
     else:
-        pair = (settings.user, settings.password.get_secret_value())
         status = requests.get(f"{url}/versions", auth=pair, timeout=5).status_code
         if status == 401:
             remedy = "set the same CHEQUEMATE_USER and CHEQUEMATE_PASSWORD there and here, and restart it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import typer
 from rich.console import Console
@@ -21,11 +22,13 @@ from chequemate import (
     replay,
     report,
     savings,
+    serve,
     simulate,
     train,
     versions,
 )
 from chequemate.running import adopt_running
+from cheques.settings import Settings
 
 app = typer.Typer(
     help="Pre-labels bank cheques in Label Studio, learns from every correction, shows the most instructive one next.",
@@ -35,6 +38,7 @@ app = typer.Typer(
 )
 for verb in (
     demo.demo,
+    serve.serve,
     connect.connect,
     doctor.doctor,
     simulate.simulate,
@@ -55,8 +59,9 @@ app.add_typer(versions.app, name="versions")
 
 def main() -> None:
     """Runs a verb. What a user can cause ends in one line and exit code 2, never in a traceback."""
+    _close_the_home()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the verbs draw their own; 0 shows downloads
-    if sys.argv[1:2] != ["demo"]:
+    if sys.argv[1:2] not in (["demo"], ["serve"]):
         adopt_running()
     try:
         app()
@@ -65,6 +70,15 @@ def main() -> None:
             raise
         Console(stderr=True, soft_wrap=True).print(f"chequemate: {error}", style="red", markup=False, highlight=False)
         sys.exit(2)
+    finally:
+        _close_the_home()  # the verb may have made it
+
+
+def _close_the_home() -> None:
+    """The home is its owner's alone; what a verb writes elsewhere is as readable as the user's files are."""
+    with suppress(ValueError, OSError):  # wrong settings are told of by whoever needs them
+        if (home := Settings().home).is_dir():
+            home.chmod(0o700)
 
 
 def _is_expected(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chequemate import files
-from chequemate.evaluate import bars, warn
+from chequemate.evaluate import bars, not_learned, warn
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -58,6 +58,8 @@ def compare(
         exam, problems = read_folder(data, CHEQUE)
         lessons = []
         warn(problems)
+        for model in models:
+            exam = not_learned(exam, _named(model, project, settings())[1], data)
     with bars() as progress:
         entries = [_entry(model, lessons, exam, project, settings(), progress) for model in models]
     chosen, gains = enough(entries), gains_on_first(entries)
@@ -119,7 +121,7 @@ def _entry(
     model: str, lessons: list[Example], exam: list[Example], project: str, settings: Settings, progress: Progress
 ) -> Entry:
     from cheques.fields import CHEQUE
-    from cheques.reading.reader import open_reader
+    from cheques.reading.card import reader_here
     from trainer.compare import Entry
     from trainer.evaluate import evaluate, valid_json
 
@@ -130,16 +132,13 @@ def _entry(
     else:
         settings, adapter = _named(model, project, settings)
     task = progress.add_task(f"reading with {model}", total=len(exam))
-    reader = open_reader(settings)
-    try:
+    with reader_here(settings) as reader:
         reader.read([exam[0].open()], CHEQUE, adapter)  # what is done once is not what a cheque takes
         scores = evaluate(
             reader, CHEQUE, adapter, exam, on_read=lambda done, total: progress.update(task, completed=done)
         )
         free, _ = valid_json(reader, CHEQUE, adapter, [one.open for one in exam], seconds=60)
         return Entry(model, scores, free, _memory(), minutes)
-    finally:
-        reader.close()
 
 
 def _named(model: str, project: str, settings: Settings) -> tuple[Settings, Adapter | None]:
@@ -158,23 +157,28 @@ def _trained(
 ) -> tuple[Settings, Adapter, float]:
     """Train in a folder of its own (it goes on where it was killed); nothing is promoted by a comparison."""
     from cheques.fields import CHEQUE
+    from cheques.reading.card import card_here
     from cheques.reading.reader import Adapter
     from trainer.dataset import dataset_hash
+    from trainer.lora import release
     from trainer.training import train
 
     settings, recipe = _recipe(model, settings)
     name = settings.model
     out = settings.home / "comparisons" / dataset_hash(lessons, CHEQUE, recipe, name)
     task = progress.add_task(f"training {model}")
-    trained = train(
-        lessons,
-        CHEQUE,
-        recipe,
-        name,
-        out,
-        device=settings.device,
-        progress=lambda step, steps, loss, left: progress.update(task, completed=step, total=steps),
-    )
+    with card_here(settings):
+        trained = train(
+            lessons,
+            CHEQUE,
+            recipe,
+            name,
+            out,
+            device=settings.device,
+            reads_elsewhere=settings.reader_url is not None,
+            progress=lambda step, steps, loss, left: progress.update(task, completed=step, total=steps),
+        )
+        release()
     _memory()  # of the training: what is read with is counted from here
     adapter = Adapter(f"compare/{out.name}", out / "adapter")
     return settings, adapter, trained.seconds / 60

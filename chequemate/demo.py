@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,25 +28,20 @@ def demo(
     """Start Redis, Label Studio, the backend and a worker here, with drawn cheques to label. Ctrl-C stops it all."""
     from rich.console import Console
 
+    from chequemate.serve import until_stopped
     from chequemate.stack import Stack
     from cheques.settings import settings
 
     console = Console()
     stack = Stack(_for_a_demo(settings()), say=lambda line: console.print(line, style="yellow", markup=False))
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    try:
+
+    def begin() -> None:
         with _bars(console) as bars:
             start(stack, bars)
             project = prepare(stack, bars, count)
         _tell(console, stack, project)
-        while True:
-            signal.pause()
-    except KeyboardInterrupt:
-        console.print("stopping…")
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave programs behind
-        stack.stop()
+
+    until_stopped(stack, console, begin)
 
 
 def _for_a_demo(own: Settings) -> Settings:
@@ -167,7 +160,3 @@ def _tell(console: Console, stack: Stack, project: Project) -> None:
     )
     title = f"Chequemate: {project.tasks} cheques, {project.labels} labelled"
     console.print(Panel(Text(lines), title=title, expand=False))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

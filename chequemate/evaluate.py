@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,10 @@ from rich.table import Table
 
 from chequemate import files
 from chequemate.read import adapter_named
+
+if TYPE_CHECKING:
+    from cheques.reading.reader import Adapter
+    from trainer.dataset import Example
 
 console = Console()
 WARNED = 5  # lines about cheques left out; the rest are counted
@@ -27,7 +31,7 @@ def evaluate(
 ) -> None:
     """Read a folder with images and truth.jsonl, and score the readings."""
     from cheques.fields import CHEQUE
-    from cheques.reading.reader import open_reader
+    from cheques.reading.card import reader_here
     from cheques.settings import settings
     from trainer.dataset import read_folder
     from trainer.evaluate import evaluate as judge
@@ -36,24 +40,36 @@ def evaluate(
     examples, problems = read_folder(folder, CHEQUE)
     warn(problems)
     adapter = adapter_named(settings(), project, version)
-    reader = open_reader(settings())
-    try:
-        with bars() as progress:
-            task = progress.add_task(f"reading with {adapter.name if adapter else 'the base'}", total=len(examples))
-            scores = judge(
-                reader,
-                CHEQUE,
-                adapter,
-                examples,
-                constrained=not free,
-                on_read=lambda done, total: progress.update(task, completed=done),
-            )
-    finally:
-        reader.close()
+    examples = not_learned(examples, adapter, folder)
+    with reader_here(settings()) as reader, bars() as progress:
+        task = progress.add_task(f"reading with {adapter.name if adapter else 'the base'}", total=len(examples))
+        scores = judge(
+            reader,
+            CHEQUE,
+            adapter,
+            examples,
+            constrained=not free,
+            on_read=lambda done, total: progress.update(task, completed=done),
+        )
     content = scores.as_json()
     console.print(scores_table(content))
     if json_file:
         files.write(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def not_learned(examples: list[Example], adapter: Adapter | None, folder: Path) -> list[Example]:
+    """Those that the adapter was not trained on: it knows the others by heart. Raises DataError where none is left."""
+    from trainer.dataset import DataError
+    from trainer.versions import learned
+
+    known = learned(adapter)
+    kept = [one for one in examples if one.digest not in known]
+    name = adapter.name if adapter else "the base"
+    if not kept:
+        raise DataError(f"{folder}: {name} was trained on every cheque in it; take others")
+    if len(kept) < len(examples):
+        warn([f"{len(examples) - len(kept)} of {len(examples)} cheques are left out: {name} was trained on them"])
+    return kept
 
 
 def scores_table(scores: dict[str, Any], title: str = "") -> Table:

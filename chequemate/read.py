@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +31,7 @@ def read(
 ) -> None:
     """Read cheques: a value and a confidence for each field."""
     from cheques.images import BadImage
-    from cheques.reading.reader import open_reader
+    from cheques.reading.card import reader_here
     from cheques.settings import settings
 
     files.place(sheet)
@@ -42,20 +41,19 @@ def read(
     if not paths:
         raise BadImage(f"no image in {', '.join(map(str, images))}: give PNG, JPEG, TIFF, WebP or PDF files")
     adapter = adapter_named(settings(), project, version)
-    reader = open_reader(settings())
     shown: list[tuple[str, Image, Reading]] = []
     entries: list[dict[str, object]] = []
-    try:
-        with closing(reader):
+    with reader_here(settings()) as reader:
+        try:
             for path, found in readings(reader, paths, adapter):
                 entries.append(_entry(path, found))
                 if not as_json:
                     _print(path, found)
                 if sheet and not isinstance(found, Exception) and len(shown) < SHEET:
                     shown.append((path.name, found[0], found[1]))
-    finally:  # what was read before an error, too
-        if as_json:
-            typer.echo(json.dumps(entries, ensure_ascii=False, indent=1))
+        finally:  # what was read before an error, too
+            if as_json:
+                typer.echo(json.dumps(entries, ensure_ascii=False, indent=1))
     if sheet and shown:
         from chequemate.sheet import sheet_of
 

@@ -41,6 +41,8 @@ def replay(
     ] = False,
 ) -> None:
     """Train on the labels that each strategy would have asked for, and compare the learning curves."""
+    from cheques.reading.card import card_here
+    from cheques.settings import settings
     from trainer.plots import replay_curves
     from worker.acquisition import STRATEGIES
     from worker.replay import Plan
@@ -63,7 +65,7 @@ def replay(
         epochs=epochs,
         folder=_folder(out, labels, pool, test, epochs),
     )
-    with _resumable():
+    with card_here(settings()), _resumable():
         _replay(plan, jobs)
     found = result(plan)
     console.print(table(found))

@@ -83,12 +83,12 @@ def _is_ours(url: str, token: str) -> bool:
     return who.ok
 
 
-def backend(port: int, environment: Mapping[str, str]) -> Service:
+def backend(port: int, environment: Mapping[str, str], host: str = HOST) -> Service:
     """The backend: one process, because one model is in memory, and threads before it."""
     serve = (sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", "1", "--threads", "32")
     limits = ("--timeout", "120", "--keep-alive", "75", "--graceful-timeout", "5")
-    options = ("--bind", f"{HOST}:{port}", *limits, "--no-control-socket")
-    url = f"http://{HOST}:{port}/health"
+    options = ("--bind", f"{host}:{port}", *limits, "--no-control-socket")
+    url = f"http://{HOST if host == '0.0.0.0' else host}:{port}/health"
     return Service("backend", (*serve, *options, "backend.app:create_app()"), environment, lambda _: is_up(url), 180.0)
 
 

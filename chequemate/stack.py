@@ -18,7 +18,7 @@ from chequemate import services
 from chequemate.running import ENVIRONMENT
 from chequemate.services import HOST
 from chequemate.supervisor import Service, StackError, Supervisor
-from cheques.settings import Settings
+from cheques.settings import Settings, keep_private
 
 __all__ = ["Secrets", "Stack", "StackError", "Supervisor"]
 
@@ -39,7 +39,8 @@ class Stack:
     """`with Stack(settings) as stack:` starts everything and waits until it is ready; leaving it ends everything.
 
     settings: those given, completed by the addresses, the token and the passwords of what runs here.
-    parts: what to run of redis, label-studio, backend, worker. usual_ports: wanted at the first start; 0: any.
+    parts: what to run of redis, label-studio, backend, worker; without label-studio, that of the settings is served,
+    by a backend at the address that they say. usual_ports: wanted at the first start; 0: any.
     Raises StackError.
     """
 
@@ -50,6 +51,7 @@ class Stack:
         parts: tuple[str, ...] = ("redis", "label-studio", "backend", "worker"),
         usual_ports: Mapping[str, int] = PORTS,
     ) -> None:
+        keep_private(settings.home)
         self._folder = settings.home / "stack"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._redis_is_theirs = "redis" in parts and "redis_url" in settings.model_fields_set
@@ -69,6 +71,11 @@ class Stack:
     @property
     def backend_url(self) -> str:
         return str(self.settings.backend_url).rstrip("/")
+
+    @property
+    def backend_listens(self) -> str:
+        """Address and port that the backend is bound to; `backend_url` is what others call it by."""
+        return f"{self.settings.host}:{self._ports['backend']}"
 
     @property
     def token(self) -> str:
@@ -122,14 +129,18 @@ class Stack:
 
     def _completed(self, settings: Settings) -> Settings:
         updates: dict[str, object] = {
-            "studio_url": HttpUrl(f"http://{HOST}:{self._ports['label-studio']}"),
-            "studio_token": SecretStr(self.secrets.studio_token),
-            "backend_url": HttpUrl(f"http://{HOST}:{self._ports['backend']}"),
             "home": settings.home,
-            "host": HOST,
-            "files_root": self.files.resolve(),
             "password": settings.password or SecretStr(self.secrets.backend_password),
         }
+        if "label-studio" in self._parts:
+            updates |= {
+                "studio_url": HttpUrl(f"http://{HOST}:{self._ports['label-studio']}"),
+                "studio_token": SecretStr(self.secrets.studio_token),
+                "files_root": self.files.resolve(),
+                "host": HOST,
+            }
+        if "label-studio" in self._parts or "backend_url" not in settings.model_fields_set:
+            updates["backend_url"] = HttpUrl(f"http://{HOST}:{self._ports['backend']}")
         if "redis_url" not in settings.model_fields_set:
             updates["redis_url"] = f"redis://:{self.secrets.redis_password}@{HOST}:{self._ports['redis']}/0"
         return settings.model_copy(update=updates)
@@ -144,7 +155,7 @@ class Stack:
                 place = self._folder / "label-studio"
                 return services.label_studio(place, port, self.files, keys.studio_password, keys.studio_token)
             case "backend":
-                return services.backend(port, self.environment())
+                return services.backend(port, self.environment(), self.settings.host)
             case _:
                 return services.worker(self.environment(), self.settings.redis_url)
 

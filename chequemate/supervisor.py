@@ -119,6 +119,7 @@ class Supervisor:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    umask=0o077,  # what they write holds pictures of cheques and tokens
                 )
             except OSError as error:
                 raise StackError(f"{service.name}: {service.command[0]} does not start ({error.strerror})") from None

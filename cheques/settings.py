@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -108,6 +112,40 @@ class Settings(BaseSettings):
 
 class BadSettings(ValueError):
     """A setting that cannot be used: one line that names its variable."""
+
+
+def is_loopback(host: str) -> bool:
+    """Is this name or address always this machine?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def has_password(redis_url: str) -> bool:
+    """Does a Redis URL carry a password?"""
+    parts = urlsplit(redis_url)
+    return bool(parts.password or parse_qs(parts.query).get("password"))
+
+
+def check_redis(settings: Settings) -> None:
+    """What the worker does is in Redis: nobody on a network may write there unasked. Raises BadSettings."""
+    host = urlsplit(settings.redis_url).hostname
+    if host and not is_loopback(host) and not has_password(settings.redis_url):
+        raise BadSettings(
+            f"CHEQUEMATE_REDIS_URL names {host} without a password: set requirepass there, and give it as"
+            f" redis://:PASSWORD@{host}:6379/0"
+        )
+
+
+def keep_private(home: Path) -> None:
+    """Only its owner reads the home, and what this process and its children write: pictures of cheques, tokens."""
+    os.umask(0o077)
+    home.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # somebody else's folder: that is for them to say
+        home.chmod(0o700)
 
 
 @cache

@@ -140,11 +140,12 @@ class Record:
     @classmethod
     def of(cls, folder: Path) -> Record:
         try:
-            text = (folder / RECORD).read_text(encoding="utf-8")
+            content = (folder / RECORD).read_bytes()
         except FileNotFoundError:
             return cls()
         # What a kill left of a last line was never shown: a prediction is imported once its line is on disk.
-        return cls(Planted(**json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines() if line.strip())
+        whole = content[: content.rfind(b"\n") + 1]
+        return cls(Planted(**json.loads(line)) for line in whole.splitlines() if line.strip())
 
     def get(self, task: int | str) -> Sequence[Planted]:
         return self._by_task.get(str(task), ())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -15,6 +16,9 @@ from cheques.settings import Settings
 from studio.client import Studio
 from tests.jobs_parts import World, world_in
 from tests.redis_parts import RedisServer
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is slow
+hypothesis.settings.load_profile("any machine")
 
 ANY_PORTS = dict.fromkeys(PORTS, 0)  # Label Studio binds its port late, and other tests may run beside these
 

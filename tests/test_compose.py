@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import json
 import re
 from pathlib import Path
@@ -74,6 +75,13 @@ def test_every_service_has_a_health_check_and_keeps_its_data() -> None:
         assert any(str(volume).split(":")[0] in COMPOSE["volumes"] for volume in service["volumes"]), name
 
 
+def test_who_shares_the_home_is_the_same_user_for_nobody_else_can_read_it() -> None:
+    sharing = {name for name, service in SERVICES.items() if "home:/data" in service["volumes"]}
+    assert sharing == {"backend", "worker", "backend-gpu", "worker-gpu"}
+    assert {SERVICES[name]["user"] for name in sharing} == {"1000:1000"}
+    assert "useradd --uid 1000" in (ROOT / "deploy" / "Dockerfile").read_text()
+
+
 def test_redis_keeps_an_append_only_file() -> None:
     assert "appendonly yes" in " ".join(SERVICES["redis"]["command"])
 
@@ -106,3 +114,65 @@ def test_the_environment_is_made_of_known_settings() -> None:
     for service in SERVICES.values():
         given = {name for name in service["environment"] if name.startswith("CHEQUEMATE_")}
         assert given <= known
+
+
+def test_every_setting_reaches_the_backend_and_the_worker_and_an_empty_one_has_its_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from cheques.settings import Settings
+
+    own = ("backend", "worker", "backend-gpu", "worker-gpu")
+    settings = {f"CHEQUEMATE_{name.upper()}": name for name in Settings.model_fields}
+    for name in own:
+        assert settings.keys() <= SERVICES[name]["environment"].keys(), name
+        assert "env_file" not in SERVICES[name]  # it would bring the passwords of the others
+    left_empty = [name for name, value in SERVICES["worker"]["environment"].items() if str(value).endswith(":-}")]
+    assert len(left_empty) > 10
+    for name in left_empty:
+        monkeypatch.setenv(name, "")
+    made = Settings(_env_file=None)
+    for name in left_empty:
+        field = settings[name]
+        assert getattr(made, field) == Settings.model_fields[field].default, name
+
+
+# Label Studio 1.23.2, core/utils/io.py, validate_ip
+BANNED_BY_LABEL_STUDIO = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24
+192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 233.252.0.0/24 240.0.0.0/4 255.255.255.255/32
+::/128 ::1/128 ::ffff:0:0/96 ::ffff:0:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001:0000::/32 2001:20::/28
+2001:db8::/32 2002::/16 fc00::/7 fe80::/10 ff00::/8
+"""
+
+
+def collapsed(networks: list[str]) -> list[Any]:
+    """Equal for lists that hold the same addresses, the fourth version's before the sixth's."""
+    parsed = [ipaddress.ip_network(network) for network in networks]
+    four = [network for network in parsed if isinstance(network, ipaddress.IPv4Network)]
+    six = [network for network in parsed if isinstance(network, ipaddress.IPv6Network)]
+    return [*ipaddress.collapse_addresses(four), *ipaddress.collapse_addresses(six)]
+
+
+def test_label_studio_may_call_the_backend_and_no_other_private_address() -> None:
+    environment = SERVICES["label-studio"]["environment"]
+    assert "SSRF_PROTECTION_ENABLED" not in environment and "ML_BLOCK_LOCAL_IP" not in environment  # on by default
+    assert environment["USE_DEFAULT_BANNED_SUBNETS"] == "false"
+    banned = environment["USER_ADDITIONAL_BANNED_SUBNETS"].split(",")  # as Label Studio splits it, blanks and all
+    backend = SERVICES["backend"]["networks"]["default"]["ipv4_address"]
+    assert not any(ipaddress.ip_address(backend) in ipaddress.ip_network(network) for network in banned)
+    assert collapsed([*banned, f"{backend}/32"]) == collapsed(BANNED_BY_LABEL_STUDIO.split())
+
+
+def test_no_other_service_is_given_the_address_of_the_backend() -> None:
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    subnet, others = ipaddress.ip_network(network["subnet"]), ipaddress.ip_network(network["ip_range"])
+    for name in ("backend", "backend-gpu"):
+        address = ipaddress.ip_address(SERVICES[name]["networks"]["default"]["ipv4_address"])
+        assert address in subnet and address not in others and str(address) != network["gateway"]
+    assert SERVICES["label-studio"].get("networks") is None
+
+
+def test_what_git_ignores_is_not_sent_to_the_builder_either() -> None:
+    ignored = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()}
+    kept_out = {line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().split()}
+    assert ignored <= kept_out

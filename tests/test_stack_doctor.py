@@ -53,9 +53,15 @@ def test_redis_away(tmp_path: Path) -> None:
     assert line.startswith("broken: Redis does not answer") and "set REDIS_URL" in line
 
 
+def test_a_redis_without_a_password_beyond_this_machine(tmp_path: Path) -> None:
+    (line,) = wrong(checks.redis_and_worker(settings(tmp_path, redis_url="redis://redis.example:6379/0")))
+    assert line.startswith("broken: CHEQUEMATE_REDIS_URL names redis.example without a password -> set requirepass")
+
+
 @pytest.mark.integration
 def test_redis_without_a_file_and_without_a_worker(tmp_path: Path, redis_server: RedisServer) -> None:
-    no_file, no_worker = wrong(checks.redis_and_worker(settings(tmp_path, redis_url=redis_server.url)))
+    no_password, no_file, no_worker = wrong(checks.redis_and_worker(settings(tmp_path, redis_url=redis_server.url)))
+    assert no_password.startswith("doubtful: Redis has no password -> set requirepass")
     assert no_file.startswith("doubtful: Redis keeps no append-only file -> set appendonly yes")
     assert no_worker.startswith("broken: no worker is alive") and "python -m worker" in no_worker
 

@@ -108,7 +108,7 @@ def test_a_redis_of_the_machine_goes_before_the_bundled_one(tmp_path: Path, monk
 
 
 def test_children_are_told_every_setting_that_was_given(tmp_path: Path) -> None:
-    stack = Stack(settings(tmp_path, retrain_every=7, image_hosts=("a", "b"), worth={"date": 2.0}), parts=())
+    stack = Stack(settings(tmp_path, retrain_every=7, image_hosts=("a", "b"), worth={"date": 2.0}))
     stack.stop()
     told = stack.environment()
     assert told["CHEQUEMATE_RETRAIN_EVERY"] == "7"
@@ -116,6 +116,20 @@ def test_children_are_told_every_setting_that_was_given(tmp_path: Path) -> None:
     assert json.loads(told["CHEQUEMATE_WORTH"]) == {"date": 2}
     assert told["CHEQUEMATE_STUDIO_TOKEN"] == stack.token
     assert told["CHEQUEMATE_HOST"] == "127.0.0.1"
+
+
+def test_without_a_label_studio_of_its_own_it_serves_that_of_the_settings(tmp_path: Path) -> None:
+    elsewhere = settings(tmp_path, studio_url="https://studio.example/", studio_token="theirs", host="0.0.0.0")
+    parts = ("redis", "backend", "worker")
+    stack = Stack(elsewhere, parts=parts)
+    stack.stop()
+    told = stack.environment()
+    assert told["CHEQUEMATE_STUDIO_URL"] == "https://studio.example/" and told["CHEQUEMATE_STUDIO_TOKEN"] == "theirs"
+    assert told["CHEQUEMATE_HOST"] == "0.0.0.0" and told["CHEQUEMATE_PASSWORD"]
+    assert stack.backend_listens.startswith("0.0.0.0:") and stack.backend_url.startswith("http://127.0.0.1:")
+    stack = Stack(elsewhere.model_copy(update={"backend_url": "https://reads.example"}), parts=parts)
+    stack.stop()
+    assert stack.backend_url == "https://reads.example"
 
 
 def test_a_setting_that_is_no_json_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,15 @@ def test_stop_ends_everything_even_what_ignores_the_request(tmp_path: Path) -> N
     assert session_of(pid) == []
 
 
+def test_what_a_child_writes_is_its_owners_alone(supervisor: Supervisor) -> None:
+    before = os.umask(0o022)
+    try:
+        supervisor.start(service("worker", ("sh", "-c", "umask; sleep 600")))
+    finally:
+        os.umask(before)
+    until(lambda: supervisor.log("worker").read_text() == "0077\n")
+
+
 def test_two_supervisors_do_not_share_a_folder(supervisor: Supervisor) -> None:
     with pytest.raises(StackError, match="in use by another"):
         Supervisor(supervisor.folder, print)

@@ -16,6 +16,7 @@ from trainer.presets import check_fits, recipe_for
 from trainer.recipe import LoraRecipe, TrainingError
 
 EXAM = cheques(60)
+LARGEST = "Qwen/Qwen2.5-VL-32B-Instruct"
 
 
 def entry(name: str, wrong_every: int, seconds: float) -> Entry:
@@ -65,27 +66,44 @@ def test_the_small_model_has_a_recipe_of_its_own() -> None:
     "model, card, four_bit",
     [
         ("Qwen/Qwen2.5-VL-7B-Instruct", 24, False),
-        ("Qwen/Qwen2.5-VL-32B-Instruct", 48, True),
+        (LARGEST, 48, True),
         ("Qwen/Qwen3-VL-32B-Instruct", 80, False),
         ("Qwen/Qwen3-VL-8B-Instruct", 12, True),
     ],
 )
-def test_a_large_model_takes_four_bits_where_sixteen_do_not_fit(model: str, card: float, four_bit: bool) -> None:
-    recipe = recipe_for(model, card)
+def test_a_large_model_takes_four_bits_where_sixteen_do_not_fit_and_a_server_reads(
+    model: str, card: float, four_bit: bool
+) -> None:
+    recipe = recipe_for(model, card, reads_elsewhere=True)
     assert recipe.four_bit is four_bit
-    check_fits(model, recipe, card)
+    check_fits(model, recipe, card, reads_elsewhere=True)
+    assert recipe_for(model, card).four_bit is False  # the reader of this process could not open it
 
 
 def test_what_does_not_fit_says_so_before_it_is_downloaded() -> None:
-    with pytest.raises(TrainingError, match=r"needs about \d+ GiB to train and the card has 24: take a card of 29 GiB"):
-        check_fits("Qwen/Qwen2.5-VL-32B-Instruct", recipe_for("Qwen/Qwen2.5-VL-32B-Instruct", 24), 24)
-    with pytest.raises(TrainingError, match="take a 4-bit recipe"):
-        check_fits("Qwen/Qwen2.5-VL-32B-Instruct", LoraRecipe(), 48)
+    with pytest.raises(TrainingError, match="to train and the card has 24: take a smaller model or a card of 30 GiB"):
+        check_fits(LARGEST, recipe_for(LARGEST, 24, True), 24, True)
+    with pytest.raises(
+        TrainingError, match="take a smaller model, a card of 70 GiB or more or a vLLM server with CHEQ"
+    ):
+        check_fits(LARGEST, recipe_for(LARGEST, 48), 48)
+    with pytest.raises(TrainingError, match="or a 4-bit recipe"):
+        check_fits(LARGEST, LoraRecipe(), 48, True)
     check_fits("somebody/unknown", LoraRecipe(), 1)
+
+
+def test_what_is_trained_in_four_bits_must_fit_in_sixteen_to_be_read_with_here() -> None:
+    with pytest.raises(
+        TrainingError, match="needs about 65 GiB to read with and the card has 48: take a smaller model, a"
+    ):
+        check_fits(LARGEST, LoraRecipe(four_bit=True), 48)
+    check_fits(LARGEST, LoraRecipe(four_bit=True), 65)
+    check_fits(LARGEST, LoraRecipe(four_bit=True), 48, reads_elsewhere=True)
 
 
 def test_the_weights_of_a_folder_are_weighed(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"text_config": {"hidden_size": 4096}}))
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(20 * 2**30)  # a hole, not 20 GiB
-    assert recipe_for(str(tmp_path), 24).four_bit is True
+    assert recipe_for(str(tmp_path), 24, reads_elsewhere=True).four_bit is True
+    assert recipe_for(str(tmp_path), 25, reads_elsewhere=True).four_bit is False

@@ -35,6 +35,7 @@ def fake_training(
     progress: training.Progress,
     device: str,
     log: Path | None = None,
+    reads_elsewhere: bool = False,
 ) -> Trained:
     """Writes an adapter that nobody has to read; at the end of training it read everything right."""
     (out / "adapter").mkdir(parents=True, exist_ok=True)
@@ -168,6 +169,14 @@ def test_an_exam_image_that_is_gone_is_counted_and_left_out(tmp_path: Path) -> N
     version = go(tmp_path, exam=[*EXAM, Example("lost", EXAM[0].values, gone)])
     assert version.exam == 50
     assert report(version)["training"]["left_out"] == ["lost: no such file"]
+
+
+def test_a_champion_is_not_judged_on_what_it_knows_by_heart(tmp_path: Path) -> None:
+    assert go(tmp_path, nothing_but(), exam=LESSONS[:10]).exam == 10
+    second = go(tmp_path, nothing_but(), lessons=EXAM[:20], exam=[*LESSONS[:10], *EXAM[20:]])
+    assert second.exam == 30
+    left_out = json.loads((second.path / "report" / "report.json").read_text())["training"]["left_out"]
+    assert left_out == [f"{one.id}: the champion was trained on it" for one in LESSONS[:10]]
 
 
 def test_a_champion_of_another_base_is_no_rival(tmp_path: Path) -> None:

@@ -72,8 +72,12 @@ def test_train_makes_a_version_that_evaluate_then_reads_with(run: Run, home: Pat
     judged = set(report["data"]["exam"])
     assert 0 < len(judged) < 15 and not judged & set(report["data"]["lessons"])
     after = tmp_path / "after.json"
-    run("evaluate", folder, "--json", after)
+    told = run("evaluate", folder, "--json", after)
     assert json.loads(after.read_text())["mean"] == 1
+    assert json.loads(after.read_text())["n"] == len(judged), "a version is not scored on its own lessons"
+    assert f"{len(LESSONS) - len(judged)} of {len(LESSONS)} cheques are left out" in " ".join(told.stdout.split())
+    run("compare", "base", "v1", "--data", folder, "--json", tmp_path / "compared.json")
+    assert json.loads((tmp_path / "compared.json").read_text())["n"] == len(judged)
     assert "nothing was trained" in run("train", folder).stdout
 
 
@@ -82,6 +86,8 @@ def test_an_exam_folder_is_judged_on_and_never_trained_on(run: Run, tmp_path: Pa
     told = run("train", lessons, "--exam", exam, "--json", tmp_path / "report.json")
     assert "8 lessons, 6 exam cheques" in told.stdout
     assert "c8.png is in" in told.stdout
+    with pytest.raises(DataError, match="v1 was trained on every cheque in it"):
+        run("evaluate", folder_of(LESSONS[:3], tmp_path / "c"))
 
 
 def test_a_scan_saved_again_is_not_trained_on_either(home: Path, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from cheques.images import BadImage
+from tests.backend_parts import noise
 from tests.jobs_parts import World
+from trainer.draw import Draw
 from trainer.versions import Versions
 from worker import jobs
 from worker.attempts import attempts
@@ -93,6 +95,32 @@ class TestRetrain:
         monkeypatch.setattr(jobs, "fetch_image", away)
         retrain(7, force=True)
         assert world.trained[0] == world.trained[1]
+
+    def test_images_of_what_is_gone_from_label_studio_are_removed_here_too(self, world: World) -> None:
+        world.labelled(30)
+        retrain(7)
+        images = world.folder / "images"
+        before = {path.name for path in images.iterdir()}
+        draw = Draw.open(world.folder)
+        gone = {place.digest for task in (5, 6) if (place := draw.get(task))}
+        for task in (5, 6):
+            del world.studio.labels_[task], world.studio.tasks_[task]
+        (images / "half.part").touch()
+        retrain(7, force=True)
+        assert {path.name for path in images.iterdir()} == before - {f"{digest}.png" for digest in gone}
+        assert len(before) == 29 and len(gone) == 2
+        world.studio.labels_.clear()
+        assert retrain(7)["outcome"] == "too few lessons" and not list(images.iterdir())
+
+    def test_an_image_that_two_tasks_share_stays_as_long_as_one_is_labelled(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(jobs, "fetch_image", lambda url, settings: noise(int(url.split("/")[-1]) % 15))
+        world.labelled(30)
+        retrain(7, force=True)
+        del world.studio.labels_[5]
+        retrain(7, force=True)
+        assert len(list((world.folder / "images").iterdir())) == 15
 
 
 class TestReconcile:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from rq import Callback
 
 from cheques.settings import MODELS
 from tests.redis_parts import RedisServer
@@ -88,6 +89,7 @@ class Stage:
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
+                umask=0o022,  # as anybody's shell has it
             )
         self.workers.append(worker)
         return worker
@@ -237,6 +239,36 @@ def test_no_password_is_on_a_command_line(stage: Stage) -> None:
     for pid in (worker.pid, int(line.split()[-1])):
         words = Path(f"/proc/{pid}/cmdline").read_text()
         assert "worker" in words and "hush-hush" not in words
+
+
+def test_a_function_that_is_none_of_ours_is_dropped_and_the_worker_goes_on(stage: Stage) -> None:
+    proof = stage.folder / "proof"
+    (retrain, prelabel) = queues(stage.connection, [RETRAIN, PRELABEL])
+    forged = [
+        retrain.enqueue_call("os.system", args=(f"touch {proof}",)),
+        prelabel.enqueue_call("os.system", args=(f"touch {proof}",)),
+        prelabel.enqueue_call("worker.jobs.prelabel", kwargs={"project": 7}, on_failure=Callback("os.system")),
+    ]
+    enqueue(RETRAIN, 7, connection=stage.connection)
+    stage.work("retrain")  # of one queue alone RQ keeps what it has taken in a list
+    stage.wait_for("retrain 7 ends")
+    stage.work("prelabel", "reconcile")
+    stage.wait_for("reconcile 7 ends")
+    log = (stage.folder / "worker.log").read_text()
+    refused = [json.loads(line) for line in log.splitlines() if "job.refused" in line]
+    assert [one["function"] for one in refused] == ["os.system", "os.system", "worker.jobs.prelabel"]
+    assert not proof.exists() and not stage.lines("prelabel") and str(proof) not in log
+    assert not any(stage.connection.exists(job.key) for job in forged)
+
+
+def test_what_jobs_write_is_its_owners_alone(stage: Stage) -> None:
+    home = stage.folder / "home"
+    home.mkdir(mode=0o755)
+    worker = stage.work()
+    stage.wait_for("reconcile 7 ends")
+    made = [home, home / "worker-reconcile.lock", home / "projects" / "7" / "reconcile.lock"]
+    assert [path.stat().st_mode & 0o077 for path in made] == [0, 0, 0]
+    assert worker.poll() is None
 
 
 def test_a_loading_bar_does_not_spill_into_the_log(stage: Stage) -> None:

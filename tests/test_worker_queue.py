@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import redis
-from rq import SimpleWorker
+from rq import Callback, SimpleWorker
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from worker import queue as q
-from worker.queue import PRELABEL, RECONCILE, RETRAIN, QueueAway, connect, enqueue, progress_of, requeue_abandoned
+from worker.queue import (
+    PRELABEL,
+    RECONCILE,
+    RETRAIN,
+    OwnJob,
+    QueueAway,
+    connect,
+    enqueue,
+    is_ours,
+    progress_of,
+    requeue_abandoned,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -140,6 +152,42 @@ def test_what_a_killed_worker_had_begun_is_begun_again(connection: redis.Redis) 
     }
     assert job_of(connection, "retrain-7").kwargs == {"project": 7, "force": True}
     assert requeue_abandoned(connection) == []
+
+
+def forged(connection: redis.Redis, function: str, callback: str = "", **about: Any) -> Job:
+    """What somebody else puts into Redis."""
+    (queue,) = q.queues(connection, [PRELABEL])
+    if callback:
+        about[callback] = Callback("os.system")
+    job = Job.create(function, connection=connection, origin=PRELABEL, serializer=JSONSerializer, **about)
+    queue.enqueue_job(job)
+    return OwnJob.fetch(job.id, connection=connection, serializer=JSONSerializer)
+
+
+def test_only_what_is_enqueued_here_is_ours(connection: redis.Redis) -> None:
+    for name in q.QUEUES:
+        enqueue(name, 7, connection=connection)
+        assert is_ours(job_of(connection, f"{name}-7"))
+    assert is_ours(forged(connection, "worker.jobs.prelabel", kwargs={"project": 7}))  # nobody can tell this one
+    assert not is_ours(forged(connection, "os.system", args=["true"], kwargs={}))
+    assert not is_ours(forged(connection, "worker.jobs.folder", kwargs={"project": 7}))
+    assert not is_ours(forged(connection, "worker.jobs.prelabel", kwargs={"project": "../../elsewhere"}))
+    for callback in ("on_success", "on_failure", "on_stopped"):
+        job = forged(connection, "worker.jobs.prelabel", callback, kwargs={"project": 7})
+        assert not is_ours(job)
+        assert not (job.success_callback or job.failure_callback or job.stopped_callback)
+    undecodable = forged(connection, "worker.jobs.prelabel", kwargs={"project": 7})
+    connection.hset(undecodable.key, "data", b"cos\nsystem\n(S'true'\ntR.")  # as pickle would take it
+    assert not is_ours(OwnJob.fetch(undecodable.id, connection=connection, serializer=JSONSerializer))
+
+
+def test_what_is_not_ours_is_never_begun_again(connection: redis.Redis) -> None:
+    (queue,) = q.queues(connection, [PRELABEL])
+    job = forged(connection, "os.system", args=[], kwargs={"command": "true"})
+    connection.lpop(queue.key)
+    SimpleWorker([queue], connection=connection, serializer=JSONSerializer).prepare_execution(job)
+    assert requeue_abandoned(connection) == []
+    assert not connection.exists(job.key)
 
 
 def test_progress_is_what_the_job_says_of_itself(connection: redis.Redis) -> None:

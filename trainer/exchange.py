@@ -61,13 +61,10 @@ def export_merged(version: Version, folder: Path, settings: Settings) -> None:
 def _readings(settings: Settings, adapter: Adapter | None, count: int = CHECKED_ON) -> list[str | None]:
     """Every value of `count` drawn cheques, as read by the model of these settings."""
     from cheques.drawing import draw_cheque
-    from cheques.reading.reader import open_reader
+    from cheques.reading.card import reader_here
 
-    reader = open_reader(settings)
-    try:
+    with reader_here(settings) as reader:
         readings = reader.read([draw_cheque(number).image for number in range(count)], CHEQUE, adapter)
-    finally:
-        reader.close()
     return [reading.values.get(name) for reading in readings for name in CHEQUE.names]
 
 

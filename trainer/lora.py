@@ -5,6 +5,7 @@ The only file here that knows torch. Both ways give the same adapter: the same l
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -56,7 +57,7 @@ class Engine:
                 return self._step(cheques, collate, rate)
             except torch.cuda.OutOfMemoryError:
                 if self.at_once == 1:
-                    raise TrainingError("out of GPU memory at one cheque a step: use a 4-bit recipe") from None
+                    raise TrainingError("out of GPU memory at one cheque a step: take a smaller model") from None
                 self.at_once = max(1, self.at_once // 2)
                 self.optimizer.zero_grad(set_to_none=True)
                 torch.cuda.empty_cache()
@@ -171,18 +172,27 @@ class Engine:
         return state, {key[5:]: value for key, value in tensors.items() if key.startswith("best/")}
 
 
-def load(model: str, recipe: LoraRecipe, device: str = "auto", engine: Choice = "auto") -> Engine:
+def load(
+    model: str,
+    recipe: LoraRecipe,
+    device: str = "auto",
+    engine: Choice = "auto",
+    reads_elsewhere: bool = False,
+) -> Engine:
     """The base with a fresh adapter, on the card if there is one, with Unsloth if it is there. Raises TrainingError."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda"):
-        check_fits(model, recipe, card_gib(device))
+        card = card_gib(device)
+        if card is None:
+            raise TrainingError(f"torch sees no card {device}: install the driver, or set CHEQUEMATE_DEVICE to another")
+        check_fits(model, recipe, card, reads_elsewhere)
     torch.manual_seed(recipe.seed)
     try:
         if engine == "unsloth" or (engine == "auto" and device.startswith("cuda") and _has_unsloth()):
             from trainer.unsloth import load_with_unsloth
 
-            name, network, processor = "unsloth", *load_with_unsloth(model, recipe)
+            name, network, processor = "unsloth", *load_with_unsloth(model, recipe, device)
         else:
             name, network, processor = "peft", *_load_with_peft(model, recipe, device)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -191,9 +201,21 @@ def load(model: str, recipe: LoraRecipe, device: str = "auto", engine: Choice = 
     return Engine(name, network, processor, recipe, base_identity(model))
 
 
-def card_gib(device: str = "cuda") -> float:
-    """GiB of a card, what others hold of it included."""
-    return float(torch.cuda.get_device_properties(device).total_memory) / 2**30
+def card_gib(device: str = "auto") -> float | None:
+    """GiB of a card, what others hold of it included; None where torch cannot train on it."""
+    if device == "cpu" or not torch.cuda.is_available():
+        return None
+    try:
+        return float(torch.cuda.get_device_properties("cuda" if device == "auto" else device).total_memory) / 2**30
+    except (AssertionError, RuntimeError, ValueError):  # no such card, or no device at all
+        return None
+
+
+def release() -> None:
+    """Give back the memory of what was trained: it hangs in reference cycles, which only the collector finds."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _has_unsloth() -> bool:

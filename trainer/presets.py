@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
-from cheques.reading.card import uses_card
 from cheques.settings import Settings
 from trainer.recipe import LoraRecipe, TrainingError
 
@@ -20,6 +20,7 @@ WEIGHTS_GIB = {
     "Qwen/Qwen3-VL-32B-Instruct": 62.1,
 }
 FOUR_BIT = 0.36  # of the 16-bit weights: the vision tower and the embeddings stay as they are
+READING_GIB = 2.0  # images, keys and values of the cheques read at once, beside the weights in 16 bit
 WORKING_GIB, WORKING_SHARE = 3.0, 0.06  # adapter, optimizer and checkpointed activations at two cheques a step
 SMALL_WIDTH = 512  # hidden size up to which a model is learned from scratch, so to say: more steps, larger ones
 
@@ -27,34 +28,48 @@ SMALL = LoraRecipe()
 LARGE = LoraRecipe(alpha=16, learning_rate=2e-4, epochs=4, batch=2)
 
 
-def recipe_for(model: str, card_gib: float | None = None) -> LoraRecipe:
-    """The recipe for a folder or hub name; in 4 bit where the card holds it no other way."""
+def recipe_for(model: str, card_gib: float | None = None, reads_elsewhere: bool = False) -> LoraRecipe:
+    """The recipe for a folder or hub name; in 4 bit where the card holds it no other way.
+
+    Only where another machine or card reads, though: the reader in this process does not quantise.
+    """
     if _width(model) <= SMALL_WIDTH:
         return SMALL
     weights = weights_gib(model)
-    four_bit = weights is not None and card_gib is not None and need_gib(weights, four_bit=False) > card_gib
-    return LoraRecipe(**{**vars(LARGE), "four_bit": four_bit})
+    too_large = weights is not None and card_gib is not None and need_gib(weights, four_bit=False) > card_gib
+    return LoraRecipe(**{**vars(LARGE), "four_bit": too_large and reads_elsewhere})
 
 
 def recipe_here(settings: Settings) -> LoraRecipe:
-    """The recipe for the model of the settings on this machine."""
-    if not uses_card(settings):
+    """The recipe for the model of the settings on this machine, as torch sees it."""
+    if settings.device == "cpu" or _width(settings.model) <= SMALL_WIDTH:
         return recipe_for(settings.model)
     from trainer.lora import card_gib
 
-    return recipe_for(settings.model, card_gib())
+    return recipe_for(settings.model, card_gib(settings.device), reads_elsewhere=settings.reader_url is not None)
 
 
-def check_fits(model: str, recipe: LoraRecipe, card_gib: float) -> None:
-    """Raises TrainingError where the model will not fit on a card of `card_gib`; an unknown model passes."""
+def check_fits(model: str, recipe: LoraRecipe, card_gib: float, reads_elsewhere: bool = False) -> None:
+    """Raises TrainingError where a card of `card_gib` will not train the model, or not read with it afterwards.
+
+    An unknown model passes. reads_elsewhere: a server reads, so that the card need not hold the weights in 16 bit.
+    """
     weights = weights_gib(model)
-    if weights is None or need_gib(weights, recipe.four_bit) <= card_gib:
+    if weights is None:
         return
-    needed, in_four = need_gib(weights, recipe.four_bit), need_gib(weights, four_bit=True)
-    remedy = "a 4-bit recipe" if not recipe.four_bit and in_four <= card_gib else f"a card of {in_four:.0f} GiB or more"
+    to_train, to_read = need_gib(weights, recipe.four_bit), 0.0 if reads_elsewhere else weights + READING_GIB
+    if max(to_train, to_read) <= card_gib:
+        return
+    what, needed = ("train", to_train) if to_train > card_gib else ("read with", to_read)
+    in_four = need_gib(weights, four_bit=True)
+    enough = in_four if reads_elsewhere else max(to_train, to_read)
+    remedies = ["a smaller model", f"a card of {math.ceil(enough)} GiB or more"]
+    if in_four <= card_gib:
+        server = "a vLLM server with CHEQUEMATE_READER_URL, for then it is trained in 4 bit"
+        remedies.append("a 4-bit recipe" if reads_elsewhere else server)
     raise TrainingError(
-        f"{model} needs about {needed:.0f} GiB to train and the card has {card_gib:.0f}: "
-        f"take {remedy}, or a smaller model"
+        f"{model} needs about {math.ceil(needed)} GiB to {what} and the card has {card_gib:.0f}: "
+        f"take {', '.join(remedies[:-1])} or {remedies[-1]}"
     )
 
 

@@ -257,5 +257,7 @@ def _made(trained: Trained, adapter_bytes: int) -> list[tuple[str, str]]:
         ("adapter", f"{adapter_bytes / 2**20:.1f} MiB"),
     ]
     return made + (
-        [("left out", f"{len(trained.unusable)} cheques whose image does not open")] if trained.unusable else []
+        [("left out", f"{len(trained.unusable)} cheques: no image, or the champion was trained on them")]
+        if trained.unusable
+        else []
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from PIL.Image import Image
 from cheques.fields import CHEQUE, Form
 from cheques.reading import confidence
 from cheques.reading.base import base_identity, differs
-from cheques.reading.card import borrowed, uses_card
+from cheques.reading.card import card_here
 from cheques.reading.reader import Adapter, Reader, read_each
 from cheques.settings import Settings
 from trainer.contest import Contest
@@ -23,7 +23,7 @@ from trainer.evaluate import evaluate, valid_json
 from trainer.gate import Safety, Thresholds
 from trainer.recipe import LoraRecipe, Trained, TrainingError
 from trainer.report import write_report
-from trainer.versions import Version, Versions
+from trainer.versions import LESSONS, Version, Versions, learned
 
 UNLABELLED = 300  # cheques at most whose answers must be valid JSON
 JSON_SECONDS = 30.0  # a slow machine looks at fewer of them
@@ -76,12 +76,16 @@ def retrain(
 
     def keep(trained: Trained, reader: Reader) -> Version:
         """Judge what was trained, and keep it with its report as the next version."""
+        rival = _rival(versions, base)
+        judged, by_heart = _not_by_heart(exam, rival)
+        trained = replace(trained, unusable=(*trained.unusable, *by_heart))
         with versions.staging() as staging:
             shutil.copytree(trained.folder / "adapter", staging / "adapter")
-            judge = _Judge(reader, form, told, _rival(versions, base), staging, versions.project)
+            (staging / LESSONS).write_text(json.dumps(sorted({one.digest for one in lessons} - {""})), encoding="utf-8")
+            judge = _Judge(reader, form, told, rival, staging, versions.project)
             apart = set(trained.apart)
             judge.calibrate([one for one in lessons if one.id in apart], recipe.seed)
-            contest = judge.contest(exam, lessons, unlabelled, trained)
+            contest = judge.contest(judged, lessons, unlabelled, trained)
             decision = contest.decide(thresholds or Thresholds())
             version = Version(
                 name="",
@@ -89,7 +93,7 @@ def retrain(
                 path=staging,
                 parent=contest.champion_name,
                 labels=len(lessons),
-                exam=len(exam),
+                exam=len(judged),
                 dataset=dataset,
                 base=base,
                 form=form.digest,
@@ -104,11 +108,23 @@ def retrain(
             write_report(staging, version, contest, decision, trained, lessons)
             return versions.add(staging, version)
 
-    with _card(settings):
-        from trainer.training import train  # torch comes with it
+    with card_here(settings):
+        from trainer.lora import release  # torch comes with it
+        from trainer.training import train
 
         log = settings.training_log and settings.training_log / versions.project / dataset
-        trained = train(lessons, form, recipe, settings.model, folder, progress=step, device=settings.device, log=log)
+        trained = train(
+            lessons,
+            form,
+            recipe,
+            settings.model,
+            folder,
+            progress=step,
+            device=settings.device,
+            log=log,
+            reads_elsewhere=settings.reader_url is not None,
+        )
+        release()  # the reader loads the base a second time
         reader = reader_factory()
         try:
             version = keep(replace(trained, unusable=(*trained.unusable, *lost, *lost_exam)), reader)
@@ -135,8 +151,11 @@ def _rival(versions: Versions, base: str) -> Version | None:
     return champion if champion and not differs(champion.base, base) else None
 
 
-def _card(settings: Settings) -> AbstractContextManager[None]:
-    return borrowed(settings.home) if uses_card(settings) else nullcontext()
+def _not_by_heart(exam: Sequence[Example], rival: Version | None) -> tuple[list[Example], list[str]]:
+    """The exam without what the champion was trained on, with which it would win; and a line for each of those."""
+    known = learned(rival.adapter if rival else None)
+    lines = [f"{one.id}: the champion was trained on it" for one in exam if one.digest in known]
+    return [one for one in exam if one.digest not in known], lines
 
 
 class _Judge:

@@ -57,10 +57,12 @@ def train(
     device: str = "auto",
     engine: Choice = "auto",
     log: Path | None = None,
+    reads_elsewhere: bool = False,
 ) -> Trained:
     """Train an adapter for `model` on the examples into out/adapter, going on from a checkpoint in `out`.
 
-    `out` must belong to exactly these examples, form, recipe and model. log: a folder for TensorBoard. Raises
+    `out` must belong to exactly these examples, form, recipe and model. log: a folder for TensorBoard.
+    reads_elsewhere: nothing is read with it on this card afterwards, which it then need not fit in 16 bit. Raises
     TrainingError: a model that cannot be loaded, no usable lesson, a loss that is no number, a full disk.
     """
     usable, unusable = openable(examples)
@@ -68,7 +70,7 @@ def train(
         raise TrainingError("no lesson to train on: label some cheques first")
     learn, apart = kept_apart(usable, recipe.apart, recipe.seed)
     curves = Curves(log)
-    loaded = load(model, recipe, device, engine)
+    loaded = load(model, recipe, device, engine, reads_elsewhere)
     training = _Training(loaded, Collator(loaded.processor, form), form, recipe, learn, apart, out, curves)
     try:
         training.run(progress or (lambda *_: None))

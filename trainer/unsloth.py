@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from trainer.recipe import LoraRecipe
@@ -9,13 +10,18 @@ from trainer.recipe import LoraRecipe
 LONGEST = 4096  # tokens of the prompt, the image and the answer together
 
 
-def load_with_unsloth(model: str, recipe: LoraRecipe) -> tuple[Any, Any]:
-    """(model with adapter, processor); the image's size and the loss mask are our collator's."""
+def load_with_unsloth(model: str, recipe: LoraRecipe, device: str) -> tuple[Any, Any]:
+    """(model with adapter, processor) on `device`; the image's size and the loss mask are our collator's."""
     import torch
+
+    # Else every load tells a hub what card this machine has; nothing leaves it that nobody asked for.
+    os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     from unsloth import FastVisionModel
 
     network, processor = FastVisionModel.from_pretrained(
         model,
+        use_exact_model_name=True,  # the base of that name, not Unsloth's copy: the reader loads the former
+        device_map={"": device},
         max_seq_length=LONGEST,
         load_in_4bit=recipe.four_bit,
         load_in_16bit=not recipe.four_bit,

@@ -23,6 +23,7 @@ from cheques.reading.reader import Adapter
 from trainer.disk import digest_of, locked, remove_tree, replace_file, sync_folder, sync_tree
 
 WEIGHTS = "adapter_model.safetensors"
+LESSONS = "lessons.json"  # beside the adapter's folder: digests of what it was trained on
 # Nobody works on a folder that was last written so long ago; a training may wait a week to be gone on with.
 ABANDONED_SECONDS = {".trash-": 0, ".tmp-": 24 * 3600, ".training-": 7 * 24 * 3600}
 Decision = Literal["promoted", "rejected", "imported", "forced"]
@@ -76,6 +77,16 @@ class Version:
         if _digest(weights, stat.st_mtime_ns, stat.st_size) != self.digest:
             return f"{self.name}: {weights} is damaged; promote another version"
         return None
+
+
+def learned(adapter: Adapter | None) -> frozenset[str]:
+    """Digests of the cheques that it was trained on; empty where nobody wrote them down (made elsewhere, the base)."""
+    if adapter is None:
+        return frozenset()
+    try:
+        return frozenset(json.loads((adapter.path.parent / LESSONS).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return frozenset()
 
 
 @lru_cache(maxsize=64)

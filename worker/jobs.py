@@ -31,7 +31,7 @@ from trainer.second import wants_second
 from trainer.versions import Version, Versions
 from worker.attempts import Attempt, attempts, new_or_changed, record
 from worker.job import JobFailed, Result, job, progress
-from worker.lessons import Fetch, Labelled, examples, labelled
+from worker.lessons import Fetch, Labelled, examples, forget_images, labelled
 from worker.prelabelling import Pile, Prelabelled
 from worker.queue import PRELABEL, RETRAIN, connect, enqueue, forget_labels, note_needed
 from worker.reading import Backend, VersionChanged
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BASE = "base"
+IMAGES = "images"  # of labelled cheques, in the project's folder
 FULL_LOOK_SECONDS = 1800.0  # how often reconcile looks at every prediction, and not only for new tasks
 RETRY_SECONDS = 60.0  # after a first run in vain for what could not be read; then twice as long each time
 UNLABELLED = 300  # cheques without label on which valid JSON is measured
@@ -86,6 +87,9 @@ def retrain(project: int, force: bool = False) -> Result:
     """Labels -> a new version, promoted or rejected; below the threshold only when forced (by START_TRAINING)."""
     site = Site.of(project)
     labels = site.labelled()
+    # Here alone: one retrain of a project runs at a time, and only it uses them.
+    if gone := forget_images(site.folder / IMAGES, (*labels.lessons, *labels.exam), site.draw):
+        log.info("images.forgotten", project=project, images=gone)
     count = new_or_changed(labels.seen, attempts(site.folder))
     if not labels.lessons or (count < site.settings.retrain_every and not force):
         return {"outcome": "too few lessons", "new": count, "lessons": len(labels.lessons)}
@@ -102,7 +106,7 @@ def retrain(project: int, force: bool = False) -> Result:
 def _trained(site: Site, labels: Labelled) -> Version:
     from trainer.retrain import retrain as train_and_judge
 
-    images, form = site.folder / "images", site.config.form
+    images, form = site.folder / IMAGES, site.config.form
     lessons, unusable = examples(labels.lessons, form, site.draw, site.fetch, images)
     exam, unusable_exam = examples(labels.exam, form, site.draw, site.fetch, images)
     left_out = {why.replace(" ", "_"): n for why, n in (Counter(labels.left_out) + unusable + unusable_exam).items()}

@@ -99,6 +99,15 @@ def examples(
     return found, left_out
 
 
+def forget_images(images: Path, labels: Iterable[Label], draw: Draw) -> int:
+    """Remove the images that none of the labels is about any more; how many. Only while nobody else uses them."""
+    used = {f"{place.digest}.png" for label in labels if (place := draw.get(label.task))}
+    gone = [path for path in images.glob("*") if path.name not in used]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return len(gone)
+
+
 def _kept(images: Path, label: Label, draw: Draw, fetch: Fetch) -> Path:
     path = images / f"{place_of(label.task, label.image, draw, fetch).digest}.png"
     if not path.exists():

@@ -23,8 +23,20 @@ from rq.queue import Queue
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
-from cheques.settings import Settings
-from worker.queue import QUEUES, RECONCILE, WORKER_PID, QueueAway, connect, enqueue, queues, requeue_abandoned
+from cheques.settings import Settings, check_redis, keep_private
+from worker.queue import (
+    QUEUES,
+    RECONCILE,
+    WORKER_PID,
+    OwnJob,
+    QueueAway,
+    connect,
+    enqueue,
+    forget,
+    is_ours,
+    queues,
+    requeue_abandoned,
+)
 
 log = structlog.get_logger()
 
@@ -55,6 +67,9 @@ class OneByOne(Worker):  # type: ignore[misc]
             log.warning("worker.redis_away", job=job.id, error=type(error).__name__)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
+        if not is_ours(job):
+            refuse(job, queue)
+            return
         try:
             super().execute_job(job, queue)
         finally:
@@ -80,6 +95,17 @@ class OneByOne(Worker):  # type: ignore[misc]
                 pipe.expire(self.key, self.worker_ttl + 60)
                 worker_registration.register(self, pipe)
                 pipe.execute()
+
+
+def refuse(job: Job, queue: Queue) -> None:
+    """Drop a job that somebody else put into Redis."""
+    try:
+        name = str(job.func_name)
+    except Exception:
+        name = "unknown"
+    log.error("job.refused", function=name[:100])
+    forget(queue, job.id)
+    queue.connection.lrem(queue.intermediate_queue_key, 0, job.id)
 
 
 class Timer(threading.Thread):
@@ -132,7 +158,9 @@ class Timer(threading.Thread):
 
 
 def work(settings: Settings, projects: Callable[[], Sequence[int]], names: Sequence[str] = QUEUES) -> None:
-    """Serve these queues until asked to stop (SIGTERM, SIGINT). Raises AlreadyRunning."""
+    """Serve these queues until asked to stop (SIGTERM, SIGINT). Raises AlreadyRunning, BadSettings."""
+    check_redis(settings)
+    keep_private(settings.home)
     held = [_sole_server(settings.home, name) for name in names]
     os.environ[WORKER_PID] = str(os.getpid())
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' too: a log is no terminal
@@ -156,7 +184,7 @@ def _work_until_trouble(settings: Settings, names: Sequence[str], timer: Timer) 
         connection = connect(settings.redis_url, 30.0)
         if begun := requeue_abandoned(connection, names):
             log.info("worker.begins_again", jobs=begun)
-        worker = OneByOne(queues(connection, names), connection=connection, serializer=JSONSerializer)
+        worker = OneByOne(queues(connection, names), connection=connection, job_class=OwnJob, serializer=JSONSerializer)
         timer.worker = worker
         worker.work(logging_level="WARNING")
         return not worker.asked_to_stop
@@ -184,7 +212,6 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _sole_server(home: Path, name: str) -> IO[str]:
     """Hold the queue: what looks begun while nobody holds it was left behind by a killed worker."""
-    home.mkdir(parents=True, exist_ok=True)
     file = (home / f"worker-{name}.lock").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,6 +27,26 @@ FAILED_SECONDS = {RECONCILE: 0, PRELABEL: 30, RETRAIN: 600}  # then a job that f
 LOST_SECONDS = 15  # queued and in no queue for so long: its worker died between taking and starting it
 
 
+FUNCTIONS = {name: f"worker.jobs.{name}" for name in QUEUES}
+
+
+class OwnJob(Job):  # type: ignore[misc]
+    """A job that has no callbacks, whatever Redis says: RQ would import and call what is named there."""
+
+    success_callback = failure_callback = stopped_callback = None
+
+
+def is_ours(job: Job) -> bool:
+    """Is it one that `enqueue` makes? RQ would import and call whatever function Redis names."""
+    try:
+        project = job.kwargs.get("project")
+        if job.func_name not in FUNCTIONS.values() or job.instance is not None or job.args or type(project) is not int:
+            return False
+    except Exception:  # what cannot be decoded
+        return False
+    return not (job._success_callback_name or job._failure_callback_name or job._stopped_callback_name or job.webhooks)
+
+
 class QueueAway(Exception):
     """Redis does not answer: one line."""
 
@@ -53,7 +73,7 @@ def connect(url: str | None = None, seconds: float = 5.0) -> redis.Redis:
 
 
 def queues(connection: redis.Redis, names: Iterable[str] = QUEUES) -> list[Queue]:
-    return [Queue(name, connection=connection, serializer=JSONSerializer) for name in names]
+    return [Queue(name, connection=connection, job_class=OwnJob, serializer=JSONSerializer) for name in names]
 
 
 def enqueue(name: str, project: int, *, connection: redis.Redis | None = None, **arguments: Any) -> bool:
@@ -88,7 +108,7 @@ def _enqueued(
     for attempt in (1, 2):
         try:
             queue.enqueue_call(
-                f"worker.jobs.{name}",
+                FUNCTIONS[name],
                 kwargs={"project": project, **arguments},
                 job_id=job_id,
                 unique=True,
@@ -166,12 +186,12 @@ def requeue_abandoned(connection: redis.Redis, names: Iterable[str] = QUEUES) ->
 
 def _arguments(queue: Queue, job_id: str) -> dict[str, Any]:
     try:
-        kwargs: dict[str, Any] = Job.fetch(job_id, connection=queue.connection, serializer=JSONSerializer).kwargs
+        job = OwnJob.fetch(job_id, connection=queue.connection, serializer=JSONSerializer)
+        return dict(job.kwargs) if is_ours(job) else {}
     except redis.RedisError:
         raise
     except Exception:
         return {}
-    return kwargs
 
 
 def note_labels(connection: redis.Redis, project: int, annotations: Iterable[int], every: int) -> bool:

@@ -79,7 +79,8 @@ def run(plan: Plan, strategy: str, seed: int, labels: int) -> Cell:
 
 
 def _run(plan: Plan, strategy: str, seed: int, labels: int) -> Cell:
-    from trainer.training import train  # torch comes with it
+    from trainer.lora import release  # torch comes with it
+    from trainer.training import train
 
     began, pool = time.monotonic(), _mail(seed, plan.pool)
     chosen = _chosen(plan, strategy, seed, labels)
@@ -87,6 +88,7 @@ def _run(plan: Plan, strategy: str, seed: int, labels: int) -> Cell:
     recipe = replace(RECIPE, epochs=plan.epochs, seed=seed)
     lessons = [pool[place][1] for place in chosen]
     train(lessons, CHEQUE, recipe, settings().model, scratch, device=settings().device)
+    release()
     reader, adapter = _reader(), Adapter(scratch.name, scratch / "adapter")
     right = _right(reader, adapter, plan.test)
     if labels != plan.labels[-1] and strategy != "random":

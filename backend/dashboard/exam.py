@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.certify import NEVER
+from backend.said import kept
 from backend.work import Work
 from cheques.fields import UNREADABLE, Form
 from cheques.reading.reader import Reading
@@ -120,16 +122,9 @@ def said(folder: Path, version_shown: Callable[[int], str | None]) -> dict[int, 
     version_shown: the version of the (empty) prediction that the annotator started from.
     """
     by_version: dict[int, dict[str, dict[str, str]]] = {}
-    try:
-        lines = (folder / "said.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    for line in lines:
-        try:
-            one = json.loads(line)
+    for one in kept(folder):
+        with suppress(ValueError, KeyError, TypeError):  # a line glued to a torn one
             by_version.setdefault(int(one["task"]), {})[str(one["version"])] = one["values"]
-        except (ValueError, KeyError, TypeError):
-            continue  # half a line: what was being written when the machine stopped
     found = {}
     for task, versions in by_version.items():
         shown = version_shown(task)

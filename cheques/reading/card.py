@@ -11,13 +11,18 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from cheques.settings import Settings
 
+if TYPE_CHECKING:
+    from cheques.reading.reader import Reader
+
 POLL_SECONDS = 0.2
+DEVICES = Path("/dev")
+CARDS = ("nvidia[0-9]*", "dxg")  # of Linux, and of Windows as Linux sees it in WSL2
 
 
 class CardBusy(Exception):
@@ -31,7 +36,7 @@ def uses_card(settings: Settings) -> bool:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
         return False
-    return settings.device.startswith("cuda") or any(Path("/dev").glob("nvidia[0-9]*"))
+    return settings.device.startswith("cuda") or any(any(DEVICES.glob(name)) for name in CARDS)
 
 
 class Card:
@@ -70,6 +75,23 @@ def borrowed(home: Path, seconds: float = 600.0) -> Iterator[None]:
     until = time.monotonic() + seconds
     with _patient(home / "card.wanted", until), _patient(home / "card.lock", until):
         yield
+
+
+def card_here(settings: Settings) -> AbstractContextManager[None]:
+    """Borrow the card from a backend that may be running, where this process reads on one. Raises CardBusy."""
+    return borrowed(settings.home) if uses_card(settings) else nullcontext()
+
+
+@contextmanager
+def reader_here(settings: Settings) -> Iterator[Reader]:
+    """A reader of this process, on the card if there is one; closed before the card is given back.
+
+    Not inside `borrowed` or `card_here`, which hold the card already. Raises ReaderError, CardBusy.
+    """
+    from cheques.reading.reader import open_reader
+
+    with card_here(settings), closing(open_reader(settings)) as reader:
+        yield reader
 
 
 def _try(path: Path) -> IO[str] | None:

@@ -97,8 +97,9 @@ pipeline_tag: image-text-to-text
   away at the start); the whole model then says single lines; then it reads whole cheques at 640 x 288 pixels while the
   tower goes on spelling in place. Last stage: {stage}, {samples} samples in {seconds} seconds of training. Muon and
   AdamW, bf16 with fp32 masters. Again: `chequemate pretrain --minutes M`.
-- **Scores** on fixed drawn cheques that training never saw (exact match of canonical values, each field given the
-  true fields before it):
+- **Scores** on 64 fixed drawn cheques of either kind that training never saw (exact match of canonical values, each
+  field given the true fields before it). The best checkpoint was chosen on them; what it reads of others is in the
+  README of the repository:
 
 | field | seen hands | unseen hands |
 |---|---|---|
