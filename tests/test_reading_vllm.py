@@ -150,7 +150,7 @@ def made_adapter(folder: Path, name: str, recipe: LoraRecipe) -> Adapter:
     model = get_peft_model(AutoModelForImageTextToText.from_pretrained(SMALL, dtype=torch.float32), config)
     for key, weight in model.named_parameters():
         if "lora_B" in key:
-            torch.nn.init.normal_(weight, std=0.05)
+            torch.nn.init.normal_(weight, std=0.15)
     model.save_pretrained(folder / name / "adapter")
     return Adapter(f"7/{name}", folder / name / "adapter")
 
@@ -171,7 +171,8 @@ def assert_same(far: Sequence[Reading], near: Sequence[Reading]) -> None:
         assert there.raw == here.raw
         assert there.confidence == pytest.approx(here.confidence, abs=0.002)
         for name in CHEQUE.names:
-            assert there.evidence[name] == pytest.approx(here.evidence[name], abs=0.005)
+            # Of 17 nats between the likeliest tokens two kernels may disagree by a hundredth.
+            assert there.evidence[name] == pytest.approx(here.evidence[name], abs=0.005, rel=0.02)
 
 
 @pytest.mark.parametrize("constrained", [True, False])
