@@ -68,7 +68,7 @@ def not_learned(examples: list[Example], adapter: Adapter | None, folder: Path) 
     if not kept:
         raise DataError(f"{folder}: {name} was trained on every cheque in it; take others")
     if len(kept) < len(examples):
-        warn([f"{len(examples) - len(kept)} of {len(examples)} cheques are left out: {name} was trained on them"])
+        warn([f"{len(examples) - len(kept)} of {len(examples)} cheques, which {name} was trained on"])
     return kept
 
 
