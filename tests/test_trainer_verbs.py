@@ -75,7 +75,9 @@ def test_train_makes_a_version_that_evaluate_then_reads_with(run: Run, home: Pat
     told = run("evaluate", folder, "--json", after)
     assert json.loads(after.read_text())["mean"] == 1
     assert json.loads(after.read_text())["n"] == len(judged), "a version is not scored on its own lessons"
-    assert f"{len(LESSONS) - len(judged)} of {len(LESSONS)} cheques, which local/v1 was trained on" in " ".join(told.stdout.split())
+    assert f"{len(LESSONS) - len(judged)} of {len(LESSONS)} cheques, which local/v1 was trained on" in " ".join(
+        told.stdout.split()
+    )
     run("compare", "base", "v1", "--data", folder, "--json", tmp_path / "compared.json")
     assert json.loads((tmp_path / "compared.json").read_text())["n"] == len(judged)
     assert "nothing was trained" in run("train", folder).stdout
