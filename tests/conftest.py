@@ -95,3 +95,14 @@ def stack(_parts: Stack) -> Stack:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Everything around the worker's jobs, in memory."""
     return world_in(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch on one core: tests run beside each other, and batches this small are no quicker on two."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -17,13 +16,7 @@ from trainer.pretraining.lines import LinesStage  # noqa: E402
 from trainer.pretraining.loop import Plan, rate, train  # noqa: E402
 from trainer.pretraining.reading import ChequesStage, ReadingStage  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def plan(folder: Path, steps: float) -> Plan:
