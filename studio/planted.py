@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from cheques.amounts import cents_of_words
+from cheques.disk import whole_lines
 from cheques.fields import EMPTY, UNREADABLE, Field, Form
 from cheques.reading.reader import Reading
 from cheques.values import BadValue, canonical
@@ -139,13 +140,8 @@ class Record:
 
     @classmethod
     def of(cls, folder: Path) -> Record:
-        try:
-            content = (folder / RECORD).read_bytes()
-        except FileNotFoundError:
-            return cls()
         # What a kill left of a last line was never shown: a prediction is imported once its line is on disk.
-        whole = content[: content.rfind(b"\n") + 1]
-        return cls(Planted(**json.loads(line)) for line in whole.splitlines() if line.strip())
+        return cls(Planted(**line) for line in whole_lines(folder / RECORD)[0])
 
     def get(self, task: int | str) -> Sequence[Planted]:
         return self._by_task.get(str(task), ())

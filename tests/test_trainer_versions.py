@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer import disk
+from cheques import disk
 from trainer.exchange import import_adapter
 from trainer.versions import WEIGHTS, Decision, Version, VersionError, Versions
 

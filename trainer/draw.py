@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from cheques.disk import append_line, locked, whole_lines
 from cheques.images import distance, fingerprint
-from trainer.disk import append_line, locked, whole_lines
 
 Role = Literal["exam", "lesson"]
 Arm = Literal["blind", "prelabel"]

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cheques.disk import sync_folder, sync_tree
 from cheques.fields import CHEQUE
 from cheques.reading.base import CONFIG, other_base, trained_on
 from cheques.reading.confidence import FILE as CONFIDENCE
 from cheques.reading.reader import Adapter
 from cheques.settings import Settings
-from trainer.disk import sync_folder, sync_tree
 from trainer.versions import WEIGHTS, Version, VersionError, Versions
 
 CHECKED_ON = 8  # drawn cheques that the merged model must read as the adapter does

@@ -18,11 +18,11 @@ from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from cheques.disk import sync_folder
 from cheques.fields import Form
 from cheques.reading.base import base_identity
 from cheques.reading.local_model import as_read, fast_bfloat16, quick_sight, with_torchvision
 from trainer.collate import Collator
-from trainer.disk import sync_folder
 from trainer.presets import check_fits
 from trainer.recipe import LoraRecipe, Precision, TrainingError
 

@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from cheques.disk import replace_file
 from cheques.reading.base import differs
-from trainer.disk import replace_file
 from trainer.learning import Curve, Lack, Needed, Point, fit, lacking, own_interval
 from trainer.versions import Version, Versions
 

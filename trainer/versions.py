@@ -19,8 +19,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from cheques.disk import digest_of, locked, remove_tree, replace_file, sync_folder, sync_tree
 from cheques.reading.reader import Adapter
-from trainer.disk import digest_of, locked, remove_tree, replace_file, sync_folder, sync_tree
 
 WEIGHTS = "adapter_model.safetensors"
 LESSONS = "lessons.json"  # beside the adapter's folder: digests of what it was trained on

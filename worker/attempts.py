@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trainer.disk import locked, replace_file, whole_lines
+from cheques.disk import locked, replace_file, whole_lines
 
 Lessons = Mapping[int, str]  # annotation id -> when it was last changed
 

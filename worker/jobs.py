@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import redis
 import structlog
 
+from cheques.disk import replace_file
 from cheques.fields import Form
 from cheques.reading.reader import open_reader
 from cheques.settings import Settings, settings
@@ -23,7 +24,6 @@ from studio.config import Config, read_config
 from studio.images import fetch_image
 from studio.projects import folder
 from studio.second import ask_second
-from trainer.disk import replace_file
 from trainer.draw import Draw, Shares
 from trainer.presets import recipe_here
 from trainer.progress import keep, progress_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cheques.disk import append_line, locked
 from cheques.fields import Form
 from cheques.reading.reader import Reading
 from studio.planted import RECORD, Planted, Record, chosen, plant
-from trainer.disk import append_line, locked
 from trainer.draw import Draw
 
 

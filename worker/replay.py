@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cheques.disk import replace_file
 from cheques.drawing.mail import SHARES, Kind, mail
 from cheques.fields import CHEQUE
 from cheques.reading.reader import Adapter, Reader, open_reader
 from cheques.settings import settings
 from cheques.values import exact
 from trainer.dataset import Example, example
-from trainer.disk import replace_file
 from trainer.recipe import LoraRecipe
 from worker.acquisition import STRATEGIES, Floats, Pool, worth_of
 from worker.sights import compact, signal

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cheques.disk import append_line, locked, replace_file, whole_lines
 from cheques.fields import EMPTY, UNREADABLE, Form
 from cheques.reading.reader import Reading
-from trainer.disk import append_line, locked, replace_file, whole_lines
 from worker.acquisition import DIMENSIONS, Floats, Pool
 
 Features = NDArray[np.float16]
