@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from typing import TypeGuard
 
 import typer
 from rich.console import Console
@@ -66,9 +67,12 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if not _is_expected(error):
+        if not _is_expected(error) and not _is_disk(error):
             raise
-        Console(stderr=True, soft_wrap=True).print(f"chequemate: {error}", style="red", markup=False, highlight=False)
+        told = (
+            f"{error.filename or 'disk'}: {error.strerror}; see to it, and run this again" if _is_disk(error) else error
+        )
+        Console(stderr=True, soft_wrap=True).print(f"chequemate: {told}", style="red", markup=False, highlight=False)
         sys.exit(2)
     finally:
         _close_the_home()  # the verb may have made it
@@ -79,6 +83,11 @@ def _close_the_home() -> None:
     with suppress(ValueError, OSError):  # wrong settings are told of by whoever needs them
         if (home := Settings().home).is_dir():
             home.chmod(0o700)
+
+
+def _is_disk(error: Exception) -> TypeGuard[OSError]:
+    """Is it what the system says of a file: a full disk, a folder that is none, no right to write?"""
+    return isinstance(error, OSError) and error.strerror is not None
 
 
 def _is_expected(error: Exception) -> bool:

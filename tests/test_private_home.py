@@ -12,6 +12,7 @@ import pytest
 
 from chequemate import cli
 from chequemate.stack import Stack
+from cheques.settings import settings
 from tests.backend_parts import FakeReader, client_of, predict, settings_in, task
 from tests.conftest import ANY_PORTS
 
@@ -55,3 +56,17 @@ def test_every_verb_closes_it_and_makes_none(home: Path, monkeypatch: pytest.Mon
 def test_the_stack_closes_it(home: Path) -> None:
     Stack(settings_in(home), usual_ports=ANY_PORTS).stop()
     assert (home / "stack" / "logs").is_dir() and read_by_others(home) == []
+
+
+def test_a_home_that_cannot_be_one_is_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("CHEQUEMATE_HOME", str(home / "file" / "home"))
+    settings.cache_clear()
+    monkeypatch.setattr(sys, "argv", ["chequemate", "versions"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    settings.cache_clear()
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and told.count("\n") == 1 and "Not a directory; see to it" in told
