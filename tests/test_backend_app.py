@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from PIL.Image import Image
 
 from backend.app import create_app
-from cheques.reading.reader import Adapter
+from backend.routes import PREDICT_SECONDS
+from cheques.reading.reader import Adapter, Reading
 from tests.backend_parts import (
     CONFIG,
     PAYEE,
@@ -127,9 +129,33 @@ def test_a_cheque_that_was_labelled_before_is_never_blind(tmp_path: Path, reader
     assert all(result["result"] for result in predict(client_of(tmp_path, lambda: reader), old))
 
 
+class Clock:
+    """Stands still until it is told: a busy machine changes nothing."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Slow(FakeReader):
+    """By that clock every batch takes its time."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def read(self, *asked: Any, **how: Any) -> list[Reading]:
+        self.clock.now += PREDICT_SECONDS / 4
+        return super().read(*asked, **how)
+
+
 def test_what_is_not_read_in_time_is_left_to_prelabel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.routes.PREDICT_SECONDS", 0.5)
-    client = client_of(tmp_path, lambda: FakeReader(seconds=0.2), batch=2, blind=False)
+    clock = Clock()
+    monkeypatch.setattr("backend.routes.time", clock)
+    monkeypatch.setattr("backend.model.time", clock)
+    client = client_of(tmp_path, lambda: Slow(clock), batch=2, blind=False)
     predict(client, [])
     results = predict(client, [task(number) for number in range(20)])
     assert len(results) == 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -201,9 +200,7 @@ def test_progress_is_what_the_job_says_of_itself(connection: redis.Redis) -> Non
 
 def test_without_redis_one_line_says_what_to_do() -> None:
     away = connect("redis://127.0.0.1:1/0", 0.2)
-    began = time.monotonic()
     with pytest.raises(QueueAway, match="REDIS_URL"):
         enqueue(RETRAIN, 7, connection=away)
     with pytest.raises(QueueAway, match="REDIS_URL"):
         progress_of(away, RETRAIN, 7)
-    assert time.monotonic() - began < 1
