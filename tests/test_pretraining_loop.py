@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from trainer.pretraining import checkpoint, export, run  # noqa: E402
 from trainer.pretraining.checkpoint import BadCheckpoint, Progress  # noqa: E402
-from trainer.pretraining.lines import LinesStage  # noqa: E402
+from trainer.pretraining.lines import HeadsStage, LinesStage  # noqa: E402
 from trainer.pretraining.loop import Plan, rate, train  # noqa: E402
 from trainer.pretraining.reading import ChequesStage, ReadingStage  # noqa: E402
 
@@ -79,6 +79,38 @@ def test_a_resume_goes_on_where_the_furthest_stage_was(tmp_path: Path, monkeypat
     checkpoint.save(tmp_path / "reading.safetensors", Progress("reading", 7, 14, 1.0), modules, optimiser)
     run.pretrain(1000, "cpu", tmp_path, resume=True)
     assert trained == [("reading", 7), ("cheques", 0)]
+
+
+# On from the shipped weights
+
+
+def test_heads_that_do_not_ship_learn_before_the_tower_learns_from_them(tmp_path: Path) -> None:
+    modules, optimiser = small_start()
+    tower = {name: weight.clone() for name, weight in modules["model"].state_dict().items()}
+    head = modules["head"].letters.weight.detach().clone()
+    train(HeadsStage(2, fixed=0), modules, optimiser, Progress("heads"), plan(tmp_path, 2))
+    assert all(torch.equal(weight, tower[name]) for name, weight in modules["model"].state_dict().items())
+    assert not torch.equal(modules["head"].letters.weight, head)
+
+
+def test_weights_go_on_with_cheques_that_they_have_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules, optimiser = small_start()
+    shipped, out = tmp_path / "shipped", tmp_path / "out"
+    export.export(shipped, modules["model"], Progress("cheques", 5, 42, 60.0), {"seen_exact": 0.5})
+    begun: list[Progress] = []
+    monkeypatch.setattr(run, "fresh", lambda device: (modules, optimiser))
+    monkeypatch.setattr(run, "stages", lambda device: [LinesStage(2, 0), ReadingStage(2, 0), ChequesStage(2, 0)])
+    monkeypatch.setattr(run, "train", lambda stage, modules, optimiser, progress, plan: begun.append(progress))
+    run.pretrain(1, "cpu", out, begin=shipped)
+    heads, cheques = begun
+    assert (heads.stage, heads.first_batch(2)) == ("heads", 0)
+    assert (cheques.stage, cheques.first_batch(2)) == ("cheques", 24), "three times eight batches of two hold 42"
+
+    reached = cheques.after(2, 30.0)
+    checkpoint.save(out / "cheques.safetensors", reached, modules, optimiser)
+    assert checkpoint.load(out / "cheques.safetensors", modules, optimiser) == reached
+    export.export(shipped, modules["model"], reached, {"seen_exact": 0.6})
+    assert export.seen(shipped) == (44, 90.0)
 
 
 # The shipped folder

@@ -17,12 +17,20 @@ from trainer.pretraining.optimiser import Optimiser
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one stage has come; `seconds` are those spent training."""
+    """How far one stage has come; `seconds` are those spent training.
+
+    `before`: samples and seconds that the weights had seen already when the stage began (`pretrain --from`).
+    """
 
     stage: str
     batches: int = 0
     samples: int = 0
     seconds: float = 0.0
+    before: tuple[int, float] = (0, 0.0)
+
+    def first_batch(self, size: int) -> int:
+        """The number of the next batch: what was seen before is not drawn again. Rounded up to a multiple of 8."""
+        return self.batches + -(-self.before[0] // (8 * size)) * 8
 
     def after(self, samples: int, seconds: float) -> Progress:
         return replace(self, batches=self.batches + 1, samples=self.samples + samples, seconds=self.seconds + seconds)
@@ -77,12 +85,17 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+def _progress(text: str) -> Progress:
+    values = json.loads(text)
+    return Progress(**values | {"before": tuple(values["before"])})
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            return tensors, Progress(**json.loads((opened.metadata() or {})["progress"]))
+            return tensors, _progress((opened.metadata() or {})["progress"])
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise BadCheckpoint(f"{path}: {error}; delete the file to start the stage again") from None

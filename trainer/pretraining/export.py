@@ -24,6 +24,15 @@ def better(folder: Path, scores: dict[str, float]) -> bool:
     return merit(scores) > merit(before)
 
 
+def seen(folder: Path) -> tuple[int, float]:
+    """Cheques and seconds of training that the folder's model has behind it, as it says itself; (0, 0) without."""
+    try:
+        facts = json.loads((folder / SCORES).read_text(encoding="utf-8"))
+        return int(facts["samples"]), float(facts["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, 0.0
+
+
 def merit(scores: dict[str, float]) -> float:
     return scores.get("seen_exact", 0.0) + scores.get("unseen_exact", 0.0)
 
@@ -37,7 +46,9 @@ def export(folder: Path, model: Any, progress: Progress, scores: dict[str, float
         written = Path(beside)
         small.save_frame(written)
         _save_weights(written / WEIGHTS, {name: w.to(torch.bfloat16) for name, w in model.state_dict().items()})
-        facts = {"stage": progress.stage, "samples": progress.samples, "seconds": round(progress.seconds)}
+        samples, seconds = progress.before
+        facts = {"stage": progress.stage, "samples": samples + progress.samples}
+        facts |= {"seconds": round(seconds + progress.seconds)}
         facts |= {"parameters": small.parameters(model), "scores": {n: round(v, 4) for n, v in scores.items()}}
         (written / "README.md").write_text(card(facts), encoding="utf-8")
         (written / SCORES).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

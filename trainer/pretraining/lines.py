@@ -42,9 +42,25 @@ class LinesStage:
 GROUPS = ("seen", "unseen")
 
 
-def spelt_lines(modules: nn.ModuleDict, batch: Batch, given: float = 0.0) -> Tensor:
-    """How badly both heads spell the lines; `given` is the share of the loss that knows where each letter stands."""
-    scores, halfway = read(modules, batch)
+class HeadsStage(LinesStage):
+    """The throw-away heads alone, on a tower that can read already: they do not ship with it."""
+
+    name = "heads"
+
+    def __init__(self, size: int = 48, fixed: int = 3) -> None:
+        super().__init__(size, fixed)
+        self.draw = Lines(size, first=7 * 10**8)
+
+    def loss(self, modules: nn.ModuleDict, batch: Batch, samples: int) -> dict[str, Tensor]:
+        return {"loss": spelt_lines(modules, batch, still=True)}
+
+
+def spelt_lines(modules: nn.ModuleDict, batch: Batch, given: float = 0.0, *, still: bool = False) -> Tensor:
+    """How badly both heads spell the lines; `given` is the share of the loss that knows where each letter stands.
+
+    `still`: the tower does not learn from it.
+    """
+    scores, halfway = read(modules, batch, still=still)
     targets = spelt(batch["texts"], scores.device)
     lost = ctc.loss(scores, *targets) + HALFWAY * ctc.loss(halfway, *targets)
     if not given:
@@ -53,11 +69,12 @@ def spelt_lines(modules: nn.ModuleDict, batch: Batch, given: float = 0.0) -> Ten
     return (1 - given) * lost + 2 * given * (_given(scores, aligned) + HALFWAY * _given(halfway, aligned))
 
 
-def read(modules: nn.ModuleDict, batch: Batch) -> tuple[Tensor, Tensor]:
+def read(modules: nn.ModuleDict, batch: Batch, *, still: bool = False) -> tuple[Tensor, Tensor]:
     """Scores of both heads for a batch of lines."""
     visual: Any = modules["model"].model.visual
     cut, where, shape = placed(visual, batch)
-    last, deep = vision.encode(visual, cut, where, PAGE)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not still):
+        last, deep = vision.encode(visual, cut, where, PAGE)
     inside = where - where[:, :1, :1]
     final, halfway = (vision.in_rows(states, inside, shape) for states in (last, deep[0]))
     return modules["head"](final), modules["halfway"](halfway)

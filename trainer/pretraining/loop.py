@@ -26,7 +26,7 @@ COOL_DOWN = 0.4  # of the stage's time: the rate falls to a fiftieth
 
 class Stage(Protocol):
     name: str
-    draw: Any
+    draw: Any  # number of a batch -> the batch; `size`: its samples
 
     def loss(self, modules: nn.ModuleDict, batch: dict[str, Any], samples: int) -> dict[str, Tensor]: ...
 
@@ -54,7 +54,7 @@ def train(stage: Stage, modules: nn.ModuleDict, optimiser: Optimiser, progress: 
     copies = len(optimiser.copies)
     side_by_side = ThreadPoolExecutor(copies, initializer=_share_the_cores, initargs=(copies,))
     with (
-        drawn_ahead(stage.draw, progress.batches, plan.processes) as batches,
+        drawn_ahead(stage.draw, progress.first_batch(stage.draw.size), plan.processes) as batches,
         _held(plan, optimiser, modules),
         side_by_side,
     ):

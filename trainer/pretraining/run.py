@@ -12,13 +12,14 @@ from torch import nn
 
 from trainer.pretraining import checkpoint, ctc, export, model, start, vision
 from trainer.pretraining.checkpoint import Progress
-from trainer.pretraining.lines import LinesStage, pixels
+from trainer.pretraining.lines import HeadsStage, LinesStage, pixels
 from trainer.pretraining.loop import Plan, Stage, train
 from trainer.pretraining.optimiser import Optimiser
 from trainer.pretraining.reading import ChequesStage, ReadingStage
 from trainer.pretraining.samples import Lines
 
 SHARES = {"lines": 0.25, "reading": 0.15, "cheques": 0.6}  # of the minutes
+SHARES_FROM = {"heads": 0.02, "cheques": 0.98}
 
 
 def pretrain(
@@ -33,21 +34,22 @@ def pretrain(
     """Trains for about `minutes` with a checkpoint for each stage in `out`; the best model so far is in `out`/model.
 
     `resume` goes on with the furthest stage that has a checkpoint; `begin` is a model folder whose weights go straight
-    to the last stage. Raises BadCheckpoint.
+    to the last stage, as soon as throw-away heads can spell what its tower sees. Raises BadCheckpoint.
     """
     modules, optimiser = fresh(device)
-    to_do = stages(device)
+    to_do, shares = stages(device), SHARES
     if begin is not None:
         checkpoint.load_model(begin / export.WEIGHTS, modules["model"])
-        to_do = to_do[-1:]
+        to_do, shares = [HeadsStage(to_do[0].draw.size), to_do[-1]], SHARES_FROM
     reached = max((i for i, stage in enumerate(to_do) if resume and _saved(out, stage).exists()), default=0)
     for stage in to_do[reached:]:
-        progress = Progress(stage.name)
+        before = export.seen(begin) if begin and stage.name == "cheques" else (0, 0.0)
+        progress = Progress(stage.name, before=before)
         if resume and _saved(out, stage).exists():
             progress = checkpoint.load(_saved(out, stage), modules, optimiser)
         optimiser.share_weights()
         plan = Plan(
-            seconds=minutes * 60 * (1 if begin else SHARES[stage.name]),
+            seconds=minutes * 60 * shares[stage.name],
             folder=out,
             processes=drawing_processes(),
             log=log,
