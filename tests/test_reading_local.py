@@ -19,7 +19,6 @@ from cheques.reading import local
 from cheques.reading.grammar import fits
 from cheques.reading.local import LocalReader
 from cheques.reading.local_model import with_torchvision
-from cheques.reading.paper import readable
 from cheques.reading.reader import Adapter, ReaderError, Reading
 from cheques.settings import MODELS, Settings
 
@@ -278,9 +277,3 @@ def test_a_model_in_memory_reads_as_it_is_and_goes_on_training(cheques: list[Ima
     with_it = LocalReader.from_model(model, AutoProcessor.from_pretrained(SMALL))
     assert_whole(with_it.read(cheques[:1], INVOICE)[0], INVOICE)
     assert model.training
-
-
-def test_specks_and_ribbons_get_paper_around_them() -> None:
-    assert readable(Image.new("L", (1, 1))).size == (32, 32)
-    assert readable(Image.new("RGB", (10_000, 50))).size == (10_000, 1250)
-    assert readable(Image.new("RGB", (640, 288))).size == (640, 288)

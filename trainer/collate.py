@@ -8,13 +8,14 @@ from typing import Any
 from PIL.Image import Image
 
 from cheques.fields import Form
+from cheques.reading.paper import readable
 from cheques.reading.prompt import conversation, messages
 
 IGNORED = -100
 
 
 class Collator:
-    """Makes batches with the base model's own processor: the full image, the prompt of reading, labels on the answer.
+    """Makes batches with the base model's own processor: the image and the prompt of reading, labels on the answer.
 
     Unsloth's collator would shrink images and train the prompt by default; this one serves both engines alike.
     """
@@ -34,7 +35,7 @@ class Collator:
         batch = dict(
             self.processor(
                 text=texts,
-                images=[image for image, _ in cheques],
+                images=[readable(image) for image, _ in cheques],
                 padding=True,
                 padding_side="right",
                 return_tensors="pt",

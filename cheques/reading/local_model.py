@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -69,21 +70,32 @@ def as_read(model: Any) -> None:
     multiplies that in hardware; the text stays exact in float32.
     """
     visual = vision_tower(model)
-    if visual is None or next(model.parameters()).device.type != "cpu" or not fast_bfloat16():
-        return
-    visual.to(torch.bfloat16)
+    if visual is not None and next(model.parameters()).device.type == "cpu" and fast_bfloat16():
+        visual.to(torch.bfloat16)
     quick_sight(model)
 
 
 def quick_sight(model: Any) -> None:
-    """On a CPU that is fast in bfloat16: attention of the vision tower in two plain products, twice as fast."""
+    """The vision tower on a CPU: patches in one product; where it is fast in bfloat16, attention in two."""
     visual = vision_tower(model)
-    if visual is None or next(model.parameters()).device.type != "cpu" or not fast_bfloat16():
+    if visual is None or next(model.parameters()).device.type != "cpu":
+        return
+    for layer in visual.modules():
+        if isinstance(layer, torch.nn.Conv3d) and layer.kernel_size == layer.stride:
+            layer.forward = partial(_one_product, layer)
+    if not fast_bfloat16():
         return
     from transformers import AttentionInterface
 
     AttentionInterface.register("two_products", _two_products)
     visual.config._attn_implementation = "two_products"
+
+
+def _one_product(layer: Any, patches: Any) -> Any:
+    """A convolution over patches that are just as large as its kernel."""
+    assert patches.shape[2:] == layer.kernel_size
+    seen = torch.nn.functional.linear(patches.flatten(1), layer.weight.flatten(1), layer.bias)
+    return seen[:, :, None, None, None]
 
 
 def _two_products(

@@ -21,7 +21,6 @@ from trainer.pretraining.checkpoint import Progress
 from trainer.pretraining.optimiser import Optimiser
 
 WARM_UP = 100  # batches
-COOL_DOWN = 0.4  # of the stage's time: the rate falls to a fiftieth
 
 
 class Stage(Protocol):
@@ -35,13 +34,16 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, where to, and how often; `clock` is replaced in tests."""
+    """How long, where to, and how often; `clock` is replaced in tests.
+
+    `cool_down`: the last share of the time, in which the rate falls to a fiftieth.
+    """
 
     seconds: float
     folder: Path
     processes: int = 1
     measure_every: float = 180.0
-    rate: float = 1.0
+    cool_down: float = 0.4
     log: Callable[[str], None] = print
     after_measure: Callable[[nn.ModuleDict, Progress, dict[str, float]], None] | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
@@ -59,7 +61,7 @@ def train(stage: Stage, modules: nn.ModuleDict, optimiser: Optimiser, progress: 
         side_by_side,
     ):
         for group in zip(*[batches] * copies, strict=True):  # the next batches, one for each copy
-            share = rate(progress, plan) * plan.rate
+            share = rate(progress, plan)
             losses = side_by_side.map(partial(_learn, stage, progress.samples), optimiser.copies, group)
             for batch, values in zip(group, losses, strict=True):
                 count = len(batch["images"])
@@ -78,7 +80,7 @@ def train(stage: Stage, modules: nn.ModuleDict, optimiser: Optimiser, progress: 
 
 def rate(progress: Progress, plan: Plan) -> float:
     """The share of the full learning rate: a warm-up in batches, then full, then down."""
-    left = max(0.0, 1 - progress.seconds / plan.seconds) / COOL_DOWN
+    left = max(0.0, 1 - progress.seconds / plan.seconds) / plan.cool_down
     return min(1.0, (progress.batches + 1) / WARM_UP) * max(0.02, min(1.0, left))
 
 

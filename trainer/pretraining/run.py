@@ -19,7 +19,8 @@ from trainer.pretraining.reading import ChequesStage, ReadingStage
 from trainer.pretraining.samples import Lines
 
 SHARES = {"lines": 0.25, "reading": 0.15, "cheques": 0.6}  # of the minutes
-SHARES_FROM = {"heads": 0.02, "cheques": 0.98}
+# From weights that read already the rate falls from the start: at the full rate they unlearn for as long as it lasts.
+SHARES_FROM, COOL_DOWN_FROM = {"heads": 0.02, "cheques": 0.98}, 1.0
 
 
 def pretrain(
@@ -51,6 +52,7 @@ def pretrain(
         plan = Plan(
             seconds=minutes * 60 * shares[stage.name],
             folder=out,
+            cool_down=COOL_DOWN_FROM if begin else Plan.cool_down,
             processes=drawing_processes(),
             log=log,
             after_measure=shipping(out / "model") if stage.name == "cheques" else None,
