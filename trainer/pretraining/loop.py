@@ -42,7 +42,7 @@ class Plan:
     seconds: float
     folder: Path
     processes: int = 1
-    measure_every: float = 180.0
+    measure_every: float = 300.0
     cool_down: float = 0.4
     log: Callable[[str], None] = print
     after_measure: Callable[[nn.ModuleDict, Progress, dict[str, float]], None] | None = None
