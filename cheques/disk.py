@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,26 @@ def whole_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]
         return [], 0
     whole = content[: content.rfind(b"\n") + 1]
     return [json.loads(line) for line in whole.splitlines() if line.strip()], offset + len(whole)
+
+
+def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> int:
+    """Leave out of a file of JSON lines those that are not wanted, and damaged ones; how many they were.
+
+    Its lock is the one of whoever appends: the file's name with the suffix .lock. Raises OSError; then nothing is lost.
+    """
+
+    def is_kept(line: bytes) -> bool:
+        try:
+            return wanted(json.loads(line))
+        except (ValueError, KeyError, TypeError):
+            return False
+
+    with locked(path.with_suffix(".lock")):
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        kept = [line for line in lines if is_kept(line)]
+        if len(kept) < len(lines):
+            replace_file(path, b"".join(line + b"\n" for line in kept).decode())
+    return len(lines) - len(kept)
 
 
 def sync_folder(folder: Path) -> None:

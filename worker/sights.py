@@ -36,11 +36,14 @@ class Sight:
     signal: float = 0.0
 
 
+SIGHTS = "sights.jsonl"
+
+
 class Sights:
     """The sights of one version and one form, and every cheque's features; `sights.jsonl` in `folder`."""
 
     def __init__(self, folder: Path, version: str, form: Form) -> None:
-        self._path, self._version, self._form = folder / "sights.jsonl", version, form
+        self._path, self._version, self._form = folder / SIGHTS, version, form
         self._sights: dict[int, Sight] = {}
         self._features: dict[int, Features] = {}
         lines, _ = whole_lines(self._path)
