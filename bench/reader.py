@@ -26,6 +26,7 @@ from bench.parts import arguments, tell  # noqa: E402
 from cheques.drawing import draw_cheque  # noqa: E402
 from cheques.fields import CHEQUE, Form  # noqa: E402
 from cheques.reading.local import LocalReader  # noqa: E402
+from cheques.reading.local_model import vision_tower  # noqa: E402
 from cheques.reading.reader import Adapter  # noqa: E402
 from cheques.settings import Settings  # noqa: E402
 
@@ -57,7 +58,7 @@ def main() -> None:
     found["start_seconds"] = round(seconds_to_start(given.model), 2)
     reader = LocalReader(settings)
     reader.read(cheques[:8], CHEQUE)
-    for measure in (batches, grammar, lengths, pixels, swaps):
+    for measure in (batches, sight, grammar, lengths, pixels, swaps):
         found |= measure(reader, cheques)
         tell(found, given.json)
 
@@ -75,6 +76,23 @@ def batches(reader: LocalReader, cheques: Sequence[Image]) -> dict[str, float]:
         "eight_at_once_seconds_each": round(together / len(cheques), 3),
         "eight_at_once_ratio": round(alone / together, 2),
     }
+
+
+def sight(reader: LocalReader, cheques: Sequence[Image]) -> dict[str, float]:
+    """The vision tower as transformers has it against the reader's own ways through it, in the same precision."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    own = vision_tower(reader._session.loaded.model)  # type: ignore[union-attr]
+    plain = vision_tower(AutoModelForImageTextToText.from_pretrained(reader._model, dtype=own.dtype))  # type: ignore[union-attr]
+    seen = reader._session._inputs(list(cheques[:8]), CHEQUE)  # type: ignore[union-attr]
+
+    def see(tower: Any) -> None:
+        with torch.inference_mode():
+            tower(seen["pixel_values"].to(tower.dtype), grid_thw=seen["image_grid_thw"])
+
+    theirs, ours = best_of_turns(lambda: see(plain), lambda: see(own))
+    return {"sight_seconds_of_eight": round(ours, 3), "sight_ratio": round(theirs / ours, 2)}
 
 
 def grammar(reader: LocalReader, cheques: Sequence[Image]) -> dict[str, float]:
