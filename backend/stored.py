@@ -82,8 +82,11 @@ class Stored:
         query = f"DELETE FROM reading WHERE project = ? AND version NOT IN ({', '.join('?' * len(kept))})"
         self._done(lambda file: file.execute(query, (project, *kept)))
 
-    def forget_tasks(self, project: str, tasks: Iterable[str]) -> int:
-        """Drop all that was read on these tasks, so that the file holds no trace of it; how many readings."""
+    def forget_tasks(self, project: str, tasks: Iterable[str]) -> int | None:
+        """Drop all that was read on these tasks, so that the file holds no trace of it; how many readings.
+
+        None: the file cannot be written now, and nothing was dropped.
+        """
         query = "DELETE FROM reading WHERE project = ? AND task IN (SELECT value FROM json_each(?))"
         gone = json.dumps(list(tasks))
 
@@ -91,8 +94,9 @@ class Stored:
             file.execute("PRAGMA secure_delete = ON")
             return file.execute(query, (project, gone)).rowcount
 
-        count = self._done(forgotten) or 0
-        self._done(lambda file: file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        count = self._done(forgotten)
+        if count is not None:
+            self._done(lambda file: file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
         return count
 
     def close(self) -> None:

@@ -44,10 +44,11 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
     if not gone:
         typer.echo(f"Label Studio has every cheque that was seen of project {project}: nothing to forget.")
         return
+    stored = Stored(own.home).forget_tasks(str(project), gone)
     removed = {
         "images": _remove_images(place / IMAGES, known, gone),
-        "readings": Stored(own.home).forget_tasks(str(project), gone)
-        + keep_lines(place / SAID, lambda line: str(line["task"]) not in gone),
+        "readings": stored or 0,
+        "readings of blind cheques": keep_lines(place / SAID, lambda line: str(line["task"]) not in gone),
         "notes for the order": keep_lines(place / SIGHTS, lambda line: str(line["task"]) not in gone),
         "planted errors": keep_lines(place / RECORD, lambda line: str(line["task"]) not in gone),
     }
@@ -56,6 +57,9 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
     typer.echo(f"gone from Label Studio: {len(gone)}")
     counts = ", ".join(f"{what} {count}" for what, count in removed.items() if count)
     typer.echo(f"removed: {counts or 'nothing, it was done before'}")
+    if stored is None:
+        typer.echo("readings.sqlite cannot be written now: the readings in it are left; run this again", err=True)
+        raise typer.Exit(1)
     learned = [version.name for version in versions if _ids(version, "lessons") & gone]
     if learned:
         typer.echo(

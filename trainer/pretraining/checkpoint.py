@@ -87,7 +87,7 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _progress(text: str) -> Progress:
     values = json.loads(text)
-    return Progress(**values | {"before": tuple(values["before"])})
+    return Progress(**values | {"before": tuple(values.get("before", Progress.before))})
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
