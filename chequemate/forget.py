@@ -44,13 +44,17 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
     if not gone:
         typer.echo(f"Label Studio has every cheque that was seen of project {project}: nothing to forget.")
         return
+
+    def is_left(line: Mapping[str, object]) -> bool:
+        return str(line["task"]) not in gone
+
     stored = Stored(own.home).forget_tasks(str(project), gone)
     removed = {
         "images": _remove_images(place / IMAGES, known, gone),
         "readings": stored or 0,
-        "readings of blind cheques": keep_lines(place / SAID, lambda line: str(line["task"]) not in gone),
-        "notes for the order": keep_lines(place / SIGHTS, lambda line: str(line["task"]) not in gone),
-        "planted errors": keep_lines(place / RECORD, lambda line: str(line["task"]) not in gone),
+        "readings of blind cheques": keep_lines(place / SAID, is_left),
+        "notes for the order": keep_lines(place / SIGHTS, is_left),
+        "planted errors": keep_lines(place / RECORD, is_left),
     }
     versions = Versions(own.home, project).list()
     removed["reports"] = sum(_remove_report(version, gone) for version in versions)

@@ -17,20 +17,21 @@ WEIGHTS = "model.safetensors"
 
 def better(folder: Path, scores: dict[str, float]) -> bool:
     """Do these scores on the fixed sets exceed those of what the folder holds?"""
-    try:
-        before = json.loads((folder / SCORES).read_text(encoding="utf-8"))["scores"]
-    except (OSError, ValueError, KeyError):
-        return True
-    return merit(scores) > merit(before)
+    before = _facts(folder).get("scores")
+    return before is None or merit(scores) > merit(before)
 
 
 def seen(folder: Path) -> tuple[int, float]:
     """Cheques and seconds of training that the folder's model has behind it, as it says itself; (0, 0) without."""
+    facts = _facts(folder)
+    return facts.get("samples", 0), float(facts.get("seconds", 0.0))
+
+
+def _facts(folder: Path) -> dict[str, Any]:
     try:
-        facts = json.loads((folder / SCORES).read_text(encoding="utf-8"))
-        return int(facts["samples"]), float(facts["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0, 0.0
+        return dict(json.loads((folder / SCORES).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def merit(scores: dict[str, float]) -> float:
