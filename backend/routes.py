@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest
 from backend.metrics import Metrics
 from backend.model import BASE, GAP, ChequeModel, Outcome, Tools
 from backend.webhook import heard, project_of
+from cheques.memory import memory_kills
 from cheques.settings import Settings
 from studio.config import BadConfig
 from trainer.versions import Versions
@@ -64,7 +65,8 @@ def health(backend: Backend, admitted: bool) -> Response:
     """Up as soon as the process is: a model that is still loading keeps nobody from connecting."""
     resident = backend.tools.resident
     # The problem may name the reader's URL, with all that stands in it.
-    return jsonify(status="UP", reader=resident.state, **({"problem": resident.problem} if admitted else {}))
+    more = {"problem": resident.problem, "memory_kills": memory_kills() or 0} if admitted else {}
+    return jsonify(status="UP", reader=resident.state, **more)
 
 
 def setup(backend: Backend) -> Response:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -92,6 +93,21 @@ def redis_and_worker(settings: Settings) -> Iterator[Finding]:
         yield Finding("broken", "no worker is alive: nothing is pre-labelled or trained", "start it: python -m worker")
 
 
+def failed_jobs(settings: Settings) -> Iterator[Finding]:
+    """Why the last jobs failed, out of memory among it: a worker that is alive says nothing of it."""
+    import redis
+
+    from studio.projects import served
+    from worker.queue import connect, failures
+
+    with suppress(redis.RedisError), connect(settings.redis_url) as connection:
+        for project in served(settings):
+            for failure in failures(connection, project):
+                what, _, remedy = failure.line.partition("; ")
+                remedy = remedy or "see the worker's log; it is tried again"
+                yield Finding("broken", f"project {project}: {what}", remedy)
+
+
 def _is_alive(worker: Any) -> bool:
     if worker.hostname == socket.gethostname() and worker.pid:
         return bool(psutil.pid_exists(worker.pid))
@@ -137,6 +153,9 @@ def backend(settings: Settings) -> Iterator[Finding]:
         if not closed:
             remedy = "restart it with CHEQUEMATE_PASSWORD in its environment"
             yield Finding("broken", f"the backend at {url} answers without a password", remedy)
+    if kills := health.get("memory_kills"):
+        remedy = "raise BACKEND_MEMORY in .env, or lower CHEQUEMATE_BATCH"
+        yield Finding("broken", f"the backend ran out of memory {kills} times since its container started", remedy)
     problem = health.get("problem")
     if problem:
         yield Finding("broken", f"the backend's reader: {problem}", "set CHEQUEMATE_MODEL or CHEQUEMATE_READER_URL")

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chequemate.checks import Finding, of_studio_error
-from chequemate.connect import TITLE, auth_header, remarks
-from cheques.settings import Settings
+from chequemate.connect import TITLE, auth_header, check_backend_url, remarks
+from cheques.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
     from studio.client import Project, Studio
@@ -44,6 +44,12 @@ def project(studio: Studio, settings: Settings, number: int, backend_is_up: bool
 def _registration(studio: Studio, settings: Settings, number: int, head: str, backend_is_up: bool) -> Iterator[Finding]:
     again = f"run: chequemate connect --project {number}"
     url = str(settings.backend_url).rstrip("/")
+    try:
+        check_backend_url(settings)
+    except BadSettings as error:
+        what, _, remedy = str(error).partition("; ")
+        yield Finding("broken", what, remedy)
+        return
     backends = studio.backends(number)
     ours = next((b for b in backends if b["url"].rstrip("/") == url), None)
     if ours is None:

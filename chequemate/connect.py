@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cheques.settings import BadSettings
+
 if TYPE_CHECKING:
     from cheques.settings import Settings
     from studio.client import Project, Studio
@@ -44,23 +46,40 @@ def connect(
 def attach(studio: Studio, settings: Settings, number: int) -> tuple[Project, Config]:
     """Register backend and webhook with their auth, set sampling, and serve the project from now on; again: no harm.
 
-    The version to show is set by `prelabel`, once there are predictions of it: before, the order would be random.
-    Raises BadConfig, StudioError.
+    A backend whose webhook is refused is taken away again. The version to show is set by `prelabel`, once there are
+    predictions of it: before, the order would be random. Raises BadConfig, BadSettings, StudioError.
     """
     from studio.client import SAMPLING
+    from studio.connection import StudioError
     from studio.formats import read_config
     from studio.projects import join
 
     project = studio.project(number)
     config = read_config(project.label_config)
+    check_backend_url(settings)
     url = str(settings.backend_url).rstrip("/")
     password = settings.password.get_secret_value() if settings.password else ""
-    before = next((b["url"].rstrip("/") for b in studio.backends(number) if b["title"] == TITLE), url)
-    studio.register_backend(number, url, TITLE, settings.user, password)
-    studio.register_webhook(number, f"{url}/webhook", auth_header(settings), was=f"{before}/webhook")
+    before = next((b["url"].rstrip("/") for b in studio.backends(number) if b["title"] == TITLE), "")
+    registered = studio.register_backend(number, url, TITLE, settings.user, password)
+    try:
+        studio.register_webhook(number, f"{url}/webhook", auth_header(settings), was=f"{before or url}/webhook")
+    except StudioError:
+        if not before:
+            studio.unregister_backend(number, registered, f"{url}/webhook")
+        raise
     studio.patch_project(number, sampling=SAMPLING, show_collab_predictions=True)
     join(settings.home, number)
     return project, config
+
+
+def check_backend_url(settings: Settings) -> None:
+    """Label Studio takes a backend at `http://backend:9090`, but no webhook there. Raises BadSettings."""
+    host = settings.backend_url.host or ""
+    if "." not in host and ":" not in host and host != "localhost":
+        raise BadSettings(
+            f"CHEQUEMATE_BACKEND_URL={settings.backend_url}: Label Studio sends no events to a host without a dot in "
+            f"its name; give the backend's machine or container another name, such as {host}.internal, and set that"
+        )
 
 
 def auth_header(settings: Settings) -> dict[str, str]:

@@ -43,6 +43,7 @@ def findings(settings: Settings, project: int | None = None) -> Iterator[Finding
 
     yield from checks.machine(settings)
     yield from checks.redis_and_worker(settings)
+    yield from checks.failed_jobs(settings)
     backend_is_up = False
     for finding in checks.backend(settings):
         backend_is_up |= finding.state == "fine"

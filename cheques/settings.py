@@ -7,11 +7,18 @@ import os
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, quote, urlsplit
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -56,6 +63,9 @@ class Settings(BaseSettings):
         "redis://127.0.0.1:6379/0",
         validation_alias=AliasChoices("CHEQUEMATE_REDIS_URL", "REDIS_URL"),
         description="Redis of the queue",
+    )
+    redis_password: SecretStr | None = Field(
+        None, description="its password as it is, for one that an address would have to escape (`/`, `#`, `@`)"
     )
     backend_url: HttpUrl = Field(
         HttpUrl("http://127.0.0.1:9090"), description="the backend, as Label Studio and the worker reach it"
@@ -108,6 +118,41 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _redis_with_its_password(self) -> Settings:
+        if self.redis_password and not has_password(self.redis_url):
+            scheme, _, place = self.redis_url.partition("://")
+            user, _, host = place.rpartition("@")
+            self.redis_url = f"{scheme}://{user}:{quote(self.redis_password.get_secret_value(), safe='')}@{host}"
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return *sources, *more.values(), Files(settings_cls)
+
+
+class Files(PydanticBaseSettingsSource):
+    """CHEQUEMATE_PASSWORD_FILE=/run/secrets/password: any setting may be what a file holds, as secrets are mounted.
+
+    The setting itself goes first. Raises BadSettings where the file cannot be read.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = f"CHEQUEMATE_{field_name.upper()}_FILE"
+        if not (path := os.environ.get(name)):
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no text"
+            raise BadSettings(f"settings: {name}: {path}: {reason}; name a file that can be read") from None
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value}
 
 
 class BadSettings(ValueError):

@@ -223,6 +223,13 @@ class Studio:
         self._call(lambda: self._sdk.ml.update(known, **about))
         return int(known)
 
+    def unregister_backend(self, project: int, backend: int, webhook: str) -> None:
+        """Undo `register_backend`; the webhook that Label Studio made for it would outlive it."""
+        self._call(lambda: self._sdk.ml.delete(backend))
+        for hook in self.webhooks(project):
+            if hook["url"].rstrip("/") == webhook.rstrip("/"):
+                self._call(partial(self._sdk.webhooks.delete, hook["id"]))
+
     def webhooks(self, project: int) -> list[dict[str, Any]]:
         """The project's webhooks: id, url, headers, actions, is_active, …"""
         return [w for w in self._get("/api/webhooks/", project=project).json() if w.get("project") == project]

@@ -15,9 +15,20 @@ import pytest
 import redis
 from rq import Callback
 
-from cheques.settings import MODELS
+from chequemate.checks import failed_jobs
+from cheques.settings import MODELS, Settings
 from tests.redis_parts import RedisServer
-from worker.queue import PRELABEL, RECONCILE, RETRAIN, connect, enqueue, queues
+from worker.queue import (
+    PRELABEL,
+    RECONCILE,
+    RETRAIN,
+    Failure,
+    connect,
+    enqueue,
+    failures,
+    note_failure,
+    queues,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -195,6 +206,26 @@ def test_a_job_that_kills_its_own_process_is_tried_again(stage: Stage) -> None:
     (line,) = stage.wait_for("prelabel 7 begins")
     os.kill(int(line.split()[-1]), signal.SIGKILL)
     stage.wait_for("prelabel 7 begins", 2)  # after the pause of its first retry, which nobody but the timer ends
+    (failure,) = failures(stage.connection, 7)
+    assert failure.line.startswith("prelabel was ended by signal 9 at 0.")
+    assert '"job.killed"' in (stage.folder / "worker.log").read_text()
+
+
+def test_what_failed_is_told_until_one_of_its_kind_goes_well(stage: Stage) -> None:
+    note_failure(stage.connection, 7, Failure("retrain", 0.0, "no room; make some"))
+    settings = Settings(_env_file=None, home=stage.folder / "home", redis_url=stage.server.url, projects="7")  # type: ignore[call-arg, arg-type]
+    (told,) = failed_jobs(settings)
+    assert (told.what, told.remedy) == ("project 7: retrain failed: no room", "make some")
+    stage.work()
+    enqueue(RETRAIN, 7, connection=stage.connection)
+    stage.wait_for("retrain 7 ends")
+    stage.wait_until(lambda: not failures(stage.connection, 7), "end of the failure")
+
+
+def test_a_job_that_takes_more_than_the_container_has_says_how_much() -> None:
+    failure = Failure("retrain", 0.0, signal=9, out_of_memory=True, peak=6 * 2**30, limit=6 * 2**30)
+    said = "retrain was ended by signal 9 at 6.0 GiB of memory: the container has no more than 6.0"
+    assert failure.line == f"{said}; raise WORKER_MEMORY in .env"
 
 
 def test_asked_to_stop_it_does_not_wait_for_a_training(stage: Stage) -> None:

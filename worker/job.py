@@ -27,7 +27,7 @@ from studio.config import BadConfig
 from studio.projects import folder
 from trainer.recipe import TrainingError
 from trainer.versions import VersionError
-from worker.queue import WORKER_PID, QueueAway
+from worker.queue import WORKER_PID, Failure, QueueAway, connect, note_failure, note_success
 from worker.reading import BackendError
 
 log = structlog.get_logger()
@@ -70,17 +70,30 @@ def job(work: Callable[..., Result]) -> Callable[..., Result]:
                 result = work(project, **arguments)
         except (JobFailed, *EXPECTED) as error:
             log.error("job.failed", job=work.__name__, project=project, reason=str(error))
+            _note(work.__name__, project, str(error))
             raise JobFailed(str(error)) from None
         except Exception as error:
             # The message may hold what is on a cheque: type and place are enough to find the line.
             log.error(
                 "job.failed", job=work.__name__, project=project, error=type(error).__name__, place=place_of(error)
             )
-            raise JobFailed(f"internal error ({type(error).__name__}): see the worker's log") from None
+            reason = f"internal error ({type(error).__name__}): see the worker's log"
+            _note(work.__name__, project, reason)
+            raise JobFailed(reason) from None
+        _note(work.__name__, project)
         log.info("job.done", job=work.__name__, project=project, seconds=round(time.monotonic() - began, 1), **result)
         return result
 
     return run
+
+
+def _note(name: str, project: int, reason: str = "") -> None:
+    """For whoever asks why there is no new version; a Redis that is away says so itself."""
+    with suppress(redis.RedisError):
+        if reason:
+            note_failure(connect(), project, Failure(name, time.time(), reason))
+        else:
+            note_success(connect(), name, project)
 
 
 def progress(**about: Any) -> None:

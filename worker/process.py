@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from resource import struct_rusage
 from types import FrameType
-from typing import IO
+from typing import IO, Any
 
 import redis
 import structlog
@@ -23,17 +25,20 @@ from rq.queue import Queue
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
+from cheques.memory import memory_kills, memory_limit
 from cheques.settings import Settings, check_redis, keep_private
 from worker.queue import (
     QUEUES,
     RECONCILE,
     WORKER_PID,
+    Failure,
     OwnJob,
     QueueAway,
     connect,
     enqueue,
     forget,
     is_ours,
+    note_failure,
     queues,
     requeue_abandoned,
 )
@@ -53,6 +58,10 @@ class OneByOne(Worker):  # type: ignore[misc]
 
     max_connection_wait_time = 5.0
     log_result_lifespan = False
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._kills = memory_kills() or 0
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Start `worker.spawned`. RQ's own SpawnWorker would show Redis' password to all users, as an argument."""
@@ -77,6 +86,25 @@ class OneByOne(Worker):  # type: ignore[misc]
                 # Whatever went wrong in watching the job: two must never run side by side.
                 self.kill_horse()
                 self.wait_for_horse()
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: struct_rusage) -> None:
+        """A job's process was ended from outside, mostly by the system for want of memory: nobody else can say so."""
+        if self.asked_to_stop or not os.WIFSIGNALED(ret_val):
+            return
+        kills = memory_kills() or 0
+        out_of_memory, self._kills = kills > self._kills, kills
+        failure = Failure(
+            job=job.origin,
+            at=time.time(),
+            signal=os.WTERMSIG(ret_val),
+            out_of_memory=out_of_memory,
+            peak=rusage.ru_maxrss * 1024,
+            limit=memory_limit() or 0,
+        )
+        project = int(job.kwargs["project"])
+        log.error("job.killed", job=failure.job, project=project, reason=failure.line)
+        with suppress(redis.RedisError):
+            note_failure(self.connection, project, failure)
 
     def handle_warm_shutdown_request(self) -> None:
         """Asked to stop: end the job too. It can be killed at any point, and is begun again at the next start."""

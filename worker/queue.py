@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import time
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
@@ -59,6 +62,11 @@ def labels_key(project: int) -> str:
 def needed_key(project: int) -> str:
     """How many more labels can reach the threshold, as `reconcile` last counted."""
     return f"chequemate:needed:{project}"
+
+
+def failure_key(name: str, project: int) -> str:
+    """Why the last job of this name failed, as JSON; nothing once one has gone well."""
+    return f"chequemate:failure:{name}:{project}"
 
 
 def connect(url: str | None = None, seconds: float = 5.0) -> redis.Redis:
@@ -226,3 +234,46 @@ def progress_of(connection: redis.Redis, name: str, project: int) -> dict[str, A
         except Exception:  # no such job, or half of one
             continue
     return None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed: in a line (`reason`), or because its process was ended by a signal.
+
+    peak: the most memory that the process had, bytes. limit: the container's, 0 where there is none. at: seconds since
+    1970.
+    """
+
+    job: str
+    at: float
+    reason: str = ""
+    signal: int = 0
+    out_of_memory: bool = False
+    peak: int = 0
+    limit: int = 0
+
+    @property
+    def line(self) -> str:
+        if not self.signal:
+            return f"{self.job} failed: {self.reason}"
+        what = f"{self.job} was ended by signal {self.signal} at {self.peak / 2**30:.1f} GiB of memory"
+        if self.out_of_memory:
+            return f"{what}: the container has no more than {self.limit / 2**30:.1f}; raise WORKER_MEMORY in .env"
+        if self.signal == signal.SIGKILL:
+            return f"{what}, most likely because there is no more; lower CHEQUEMATE_BATCH, or take a smaller model"
+        return f"{what}: see the worker's log"
+
+
+def note_failure(connection: redis.Redis, project: int, failure: Failure) -> None:
+    """For `chequemate doctor` and the page, until a job of the same name goes well; a week at most."""
+    connection.set(failure_key(failure.job, project), json.dumps(asdict(failure)), ex=7 * 24 * 3600)
+
+
+def note_success(connection: redis.Redis, name: str, project: int) -> None:
+    connection.delete(failure_key(name, project))
+
+
+def failures(connection: redis.Redis, project: int) -> list[Failure]:
+    """Why the last jobs of this project failed, as far as none has gone well since."""
+    found = connection.mget([failure_key(name, project) for name in QUEUES])
+    return [Failure(**json.loads(one)) for one in found if one]  # type: ignore[union-attr]

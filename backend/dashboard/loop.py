@@ -13,7 +13,18 @@ from backend.dashboard.learning import NOTHING_LEARNT, Learning, learning_of
 from cheques.settings import Settings
 from studio.projects import folder
 from trainer.versions import Version, VersionError, Versions
-from worker.queue import PRELABEL, QUEUES, RETRAIN, QueueAway, labels_key, needed_key, progress_of, queues
+from worker.queue import (
+    PRELABEL,
+    QUEUES,
+    RETRAIN,
+    Failure,
+    QueueAway,
+    failures,
+    labels_key,
+    needed_key,
+    progress_of,
+    queues,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Loop:
-    """next_in: labels to the next retraining. away: why queue and workers are unknown, or empty."""
+    """next_in: labels to the next retraining. away: why queue and workers are unknown, or empty.
+
+    failures: of the last jobs, as far as none of the same name has gone well since.
+    """
 
     next_in: int
     jobs: tuple[Job, ...]
@@ -41,6 +55,7 @@ class Loop:
     waiting: int
     failed: int
     away: str = ""
+    failures: tuple[Failure, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -49,6 +64,7 @@ class Loop:
             "waiting": self.waiting,
             "failed": self.failed,
             "away": self.away,
+            "failures": [failure.line for failure in self.failures],
             "jobs": [
                 {"name": j.name, "status": j.status, "share": j.share, "seconds_left": j.seconds_left}
                 for j in self.jobs
@@ -57,7 +73,7 @@ class Loop:
 
 
 def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
-    """Asked afresh each time: five short questions to Redis."""
+    """Asked afresh each time: six short questions to Redis."""
     every = settings.retrain_every
     try:
         needed = connection.get(needed_key(project))
@@ -71,6 +87,7 @@ def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
             workers=Worker.count(connection=connection),
             waiting=sum(queue.count for queue in all_queues),
             failed=sum(int(connection.zcard(queue.failed_job_registry.key)) for queue in all_queues),  # type: ignore[arg-type]
+            failures=tuple(failures(connection, project)),
         )
     except (redis.RedisError, QueueAway):
         return Loop(every, (), 0, 0, 0, away="Redis does not answer: start it, or set REDIS_URL")
