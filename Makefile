@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" .venv/bin/uv
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-unsloth lint proof lock clean install chromium
+.PHONY: demo test test-unsloth compose-test lint proof lock clean install chromium
 
 demo: install .venv-labelstudio/ready
 	.venv/bin/chequemate demo
@@ -16,6 +16,10 @@ lint: install
 
 proof: install .venv-labelstudio/ready .venv-vllm/ready chromium
 	.venv/bin/python -m pytest -m proof
+
+# The README's way with Docker, on a real engine: a part of `make proof`.
+compose-test: install
+	.venv/bin/python -m pytest -m proof tests/test_compose_run.py
 
 # Unsloth pins much of its own: its environment sees the project's and puts its own packages before it.
 test-unsloth: .venv-unsloth/ready
