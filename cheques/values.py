@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from string import ascii_lowercase
+from typing import Literal
 
 from cheques.fields import CURRENCIES, EMPTY, UNREADABLE, Field, Form
 
@@ -32,8 +33,24 @@ _CENTS_AFTER_MONEY = re.compile(rf"(?<=\d)\s*(?:{_MONEY})\s*[.,]?\s*(?=\d\d\D*$)
 _AROUND = f"{ascii_lowercase}€$£#*=.,-' "
 
 
+Reason = Literal["no_value", "two_readings", "not_text", "too_long", "not_allowed"]
+
+# In English, for the command line; what was typed is never part of it. {kind}: the field's.
+REASONS: dict[Reason, str] = {
+    "no_value": "is no value of kind {kind}",
+    "two_readings": "can be read in two ways",
+    "not_text": "is no text",
+    "too_long": "is longer than a reading of kind {kind} may be",
+    "not_allowed": "has characters that no reading can have",
+}
+
+
 class BadValue(ValueError):
-    """A text that is no value of its field; the message is one line for people."""
+    """A text that is no value of its field; the message is one line for people, the reason one word for programs."""
+
+    def __init__(self, message: str, reason: Reason = "no_value") -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
 
 
 def canonical(field: Field, text: str) -> str:

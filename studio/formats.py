@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cheques.fields import UNREADABLE, Field, Form
 from cheques.reading.reader import Reading
-from cheques.values import BadValue, canonical, canonical_or_text, one_line
+from cheques.values import REASONS, BadValue, Reason, canonical, canonical_or_text, one_line
 from studio.config import BadConfig, Config, read_config
 
 __all__ = [
@@ -32,7 +32,9 @@ Change = Literal["accepted", "corrected", "filled"]
 class Label:
     """What a person submitted for one task.
 
-    values: canonical, every field of the form; what has no canonical form is kept as its text and named in `problems`.
+    values: canonical, every field of the form; what has no canonical form is kept as its text.
+    unusable: the fields of `values` that have no canonical form, and why; they cost themselves, not the label: nothing
+    is learned of them, and nothing is judged by them. problems: in words, with the place, never what was typed.
     seconds: the lead time; None where the client sent none. shown: the values of the prediction it started from;
     None: nothing was shown. version: that prediction's version. changed: by field, only where something was given
     or shown. ambiguous: some field has two values, so that the label tells nothing for sure. offered: it started from
@@ -52,6 +54,7 @@ class Label:
     changed: dict[str, Change] = field(default_factory=dict)
     shown: dict[str, str] | None = None
     version: str = ""
+    unusable: dict[str, Reason] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     ambiguous: bool = False
     created_at: str = ""
@@ -101,41 +104,69 @@ def _number(score: float) -> float:
     return round(float(score), 6) if math.isfinite(score) else 0.0
 
 
-def values_of(result: Iterable[Any], form: Form) -> tuple[dict[str, list[str]], dict[str, str], list[str]]:
-    """Regions of an annotation or a prediction: texts by field, origins by field, names that the form does not have."""
+@dataclass(frozen=True)
+class Given:
+    """The regions of an annotation or a prediction.
+
+    texts: by field. origins: by field, as the page noted them. unknown: names that the form does not have.
+    not_text: fields whose region holds null, a number or an object where text is expected; the API takes anything.
+    """
+
+    texts: dict[str, list[str]]
+    origins: dict[str, str]
+    unknown: tuple[str, ...] = ()
+    not_text: frozenset[str] = frozenset()
+
+
+def values_of(result: Any, form: Form) -> Given:
+    """What the regions say, by field. Never raises, whatever came through the API."""
+    if not isinstance(result, list | None):
+        return Given({}, {}, not_text=frozenset(form.names))
     texts: dict[str, list[str]] = {}
     origins: dict[str, str] = {}
     unknown: list[str] = []
-    for region in result if isinstance(result, list) else ():
-        if not isinstance(region, Mapping) or not isinstance(value := region.get("value"), Mapping):
-            continue
-        name = str(region.get("from_name", ""))
+    not_text: set[str] = set()
+    for region in result or ():
+        if not isinstance(region, Mapping) or "from_name" not in region:
+            continue  # a relation between regions, or nothing of any field
+        name, value = str(region["from_name"]), region.get("value")
         if name not in form.names:
             unknown.append(name)
             continue
-        raw = value.get("text", value.get("choices", []))
-        found = [one_line(part) for part in ([raw] if isinstance(raw, str) else raw or ()) if one_line(part)]
-        texts.setdefault(name, []).extend(found)
+        raw = value.get("text", value.get("choices", [])) if isinstance(value, Mapping) else None
+        parts = [raw] if isinstance(raw, str) else raw
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            not_text.add(name)
+            continue
+        texts.setdefault(name, []).extend(found for part in parts if (found := one_line(part)))
         origins[name] = str(region.get("origin", ""))
-    return texts, origins, unknown
+    return Given(texts, origins, tuple(dict.fromkeys(unknown)), frozenset(not_text))
 
 
 def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config) -> Label:
     """What an annotation of a task (both as Label Studio's API sends them) says. Never raises on what people typed."""
-    texts, origins, unknown = values_of(annotation.get("result") or [], config.form)
+    said = values_of(annotation.get("result"), config.form)
     place = f"task {task['id']}, annotation {annotation['id']}"
-    problems = [f"{place}: {name} is no field of the form; ignored" for name in dict.fromkeys(unknown)]
+    problems = [f"{place}: {name} is no field of the form; ignored" for name in said.unknown]
     values: dict[str, str] = {}
+    unusable: dict[str, Reason] = {}
     ambiguous = False
     for f in config.form:
         # Values may be personal: problems name the place and the field, never what was typed.
-        given = {canonical_or_text(f, text) for text in texts.get(f.name, ())}
+        given = {canonical_or_text(f, text) for text in said.texts.get(f.name, ())}
         if len(given) > 1:
             problems.append(f"{place}: {f.name} has {len(given)} values; the label is left out until one is deleted")
             ambiguous = True
-        values[f.name] = next((canonical_or_text(f, text) for text in texts.get(f.name, ())), "")
-        if not _is_canonical(f, values[f.name]):
-            problems.append(f"{place}: {f.name} is no value of kind {f.kind}; compared as text")
+        values[f.name] = next((canonical_or_text(f, text) for text in said.texts.get(f.name, ())), "")
+        if f.name in said.not_text:
+            unusable[f.name] = "not_text"
+        try:
+            canonical(f, values[f.name])
+        except BadValue as error:
+            unusable[f.name] = error.reason
+    for name, reason in unusable.items():
+        why = REASONS[reason].format(kind=config.form[name].kind)
+        problems.append(f"{place}: {name} {why}; it is left out, the label's other fields count")
     parent = _parent(annotation, task)
     shown = _shown(parent, config)
     by = annotation.get("completed_by")
@@ -149,9 +180,10 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
         annotator=by.get("id") if isinstance(by, Mapping) else by,
         skipped=bool(annotation.get("was_cancelled")),
         ground_truth=bool(annotation.get("ground_truth")),
-        changed=_changed(config.form, values, shown, origins),
+        changed=_changed(config.form, values, shown, said.origins),
         shown=shown,
         version=str((parent or {}).get("model_version") or ""),
+        unusable=unusable,
         problems=tuple(problems),
         ambiguous=ambiguous,
         created_at=str(annotation.get("created_at") or ""),
@@ -165,15 +197,9 @@ def _imported(annotation: Mapping[str, Any]) -> bool:
     """Did it come through the API? The page always sends a lead time, and marks each region with its origin."""
     if annotation.get("import_id") or annotation.get("last_action") == "imported" or annotation.get("bulk_created"):
         return True
-    regions = [region for region in annotation.get("result") or () if isinstance(region, Mapping)]
+    result = annotation.get("result")
+    regions = [region for region in result if isinstance(region, Mapping)] if isinstance(result, list) else []
     return _seconds(annotation.get("lead_time")) is None and not any(region.get("origin") for region in regions)
-
-
-def _is_canonical(field: Field, value: str) -> bool:
-    try:
-        return canonical(field, value) == value
-    except BadValue:
-        return False
 
 
 def _seconds(lead_time: Any) -> float | None:
@@ -202,7 +228,7 @@ def _parent(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[s
 def _shown(parent: Mapping[str, Any] | None, config: Config) -> dict[str, str] | None:
     if parent is None or not parent.get("result"):
         return None
-    texts, _, _ = values_of(parent["result"], config.form)
+    texts = values_of(parent["result"], config.form).texts
     return {f.name: next((canonical_or_text(f, text) for text in texts.get(f.name, ())), "") for f in config.form}
 
 
@@ -243,5 +269,8 @@ def disagreements(labels: Sequence[Label]) -> tuple[str, ...]:
     latest: dict[int | None, Label] = {}
     for one in sorted((one for one in labels if one.usable), key=lambda one: (one.updated_at, one.annotation)):
         latest[one.annotator] = one
-    names = dict.fromkeys(name for one in latest.values() for name in one.values)
-    return tuple(name for name in names if len({one.values.get(name, "") for one in latest.values()}) > 1)
+    given: dict[str, set[str]] = {}
+    for one in latest.values():
+        for name, value in one.values.items():
+            given.setdefault(name, set()).update({value} if name not in one.unusable else ())
+    return tuple(name for name, values in given.items() if len(values) > 1)

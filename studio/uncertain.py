@@ -50,7 +50,7 @@ def _uncertain(task: Mapping[str, Any], config: Config) -> Uncertain | None:
     if not stored:
         return None
     newest = max(stored, key=lambda p: int(p["id"]))
-    texts, _, _ = values_of(newest["result"], config.form)
+    texts = values_of(newest["result"], config.form).texts
     confidence = {
         str(region["from_name"]): float(region["score"])
         for region in newest["result"]

@@ -170,6 +170,27 @@ def test_bad_labels_are_counted_and_never_quoted(typed: dict[str, Any], usable: 
     assert not any(value in one.problems[0] for value in ("Nice", "Lyon", "beaucoup"))
 
 
+def test_a_field_that_cannot_be_used_costs_itself_alone() -> None:
+    one = label(annotation(region("montant_numerique", "beaucoup"), region("lieu", "Nice")), task(), CONFIG)
+    assert one.unusable == {"montant_numerique": "no_value"}
+    assert one.usable and one.values["lieu"] == "Nice"
+
+
+@pytest.mark.parametrize("value", [{"text": 20240503}, {"text": None}, {"text": {"a": 1}}, {"text": ["a", 3]}, 7, None])
+def test_what_is_no_text_costs_its_own_field_and_raises_nothing(value: Any) -> None:
+    odd = {"from_name": "date", "to_name": "image", "type": "textarea", "value": value}
+    one = label(annotation(odd, region("lieu", "Nice")), task(stored(9) | {"result": [odd]}), CONFIG)
+    assert one.unusable == {"date": "not_text"}
+    assert one.problems == ("task 3, annotation 5: date is no text; it is left out, the label's other fields count",)
+    assert one.values["date"] == "" and one.values["lieu"] == "Nice"
+
+
+@pytest.mark.parametrize("result", ["text", 3, {"from_name": "date"}])
+def test_a_result_that_is_no_list_says_nothing_of_any_field(result: Any) -> None:
+    one = label(annotation() | {"result": result}, task(), CONFIG)
+    assert set(one.unusable) == set(CHEQUE.names)
+
+
 def test_the_same_value_twice_is_one_value() -> None:
     assert label(annotation(region("date", "03/05/2024", "3 mai 2024")), task(), CONFIG).usable
 
