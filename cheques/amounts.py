@@ -1,13 +1,18 @@
-"""Amounts in French words -> cents, and whether the legal amount (words) and the courtesy amount (figures) agree."""
+"""Amounts in French words -> a number, and whether the legal amount (words) and the courtesy amount (figures) agree.
+
+text2num reads numbers as well, the Swiss and the Belgian ones too, but no currency, and no slip of the pen.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from decimal import Decimal
+from functools import cache, lru_cache
 
-from cheques.fields import Field
-from cheques.values import BadValue, canonical, plain
+from cheques import figures
+from cheques.figures import as_number
+from cheques.text import plain
 
 _TO_SIXTEEN = "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize"
 _SMALL = {word: n for n, word in enumerate(_TO_SIXTEEN.split())} | {"une": 1}
@@ -41,22 +46,58 @@ _NARROWER = {
     "penny": ("GBP",),
     "pence": ("GBP",),
 }
-_PART = {"centime": 1.0, "penny": 1.0, "pence": 1.0, "millime": 0.1, "cts": 1.0, "ct": 1.0}
-_SIGNS = {"€": "euro", "£": "livre", "$": "dollar", "eur": "euro", "chf": "franc suisse", "fcfa": "franc cfa"}
+# A part's decimals.
+_PART = {"centime": 2, "penny": 2, "pence": 2, "millime": 3, "cts": 2, "ct": 2, "c": 2}
+_SIGNS = {
+    "€": "euro",
+    "£": "livre",
+    "$": "dollar",
+    "eur": "euro",
+    "chf": "franc suisse",
+    "sfr": "franc suisse",
+    "fcfa": "franc cfa",
+    "f cfa": "franc cfa",
+    "f. cfa": "franc cfa",
+    "f.cfa": "franc cfa",
+    "xof": "franc cfa",
+    "xaf": "franc cfa",
+    "frs": "franc",
+    "fr": "franc",
+    "f": "franc",
+    "dhs": "dirham",
+    "dh": "dirham",
+    "mad": "dirham",
+    "dt": "dinar tunisien",
+    "tnd": "dinar tunisien",
+    "da": "dinar algerien",
+    "dzd": "dinar algerien",
+    "gbp": "livre sterling",
+    "usd": "dollar us",
+    "cad": "dollar canadien",
+}
+_ABBREVIATED = "|".join(sorted((re.escape(sign) for sign in _SIGNS if sign.isascii() and sign != "$"), key=len)[::-1])
+_SIGN = re.compile(rf"[€£$]|(?<![a-z])(?:{_ABBREVIATED})(?![a-z])")
+_OVER = "centieme"  # 56/100, a part that a fraction names
+ROOM = 400  # letters that are looked at
 _COMMA = "virgule"
 _IDLE = "et de d la le somme montant payez pour seulement exactement net nette pile tout rond"
 
 
 @dataclass(frozen=True)
 class Amount:
-    """cents: the whole in hundredths (a millime is a tenth of one, rounded). currency: the likeliest ISO 4217 code.
+    """value: exact, millimes too. currency: the likeliest ISO 4217 code.
 
     may_be: every currency that these words may mean ("dinars" alone: TND and DZD); empty where none is named.
     """
 
-    cents: int
+    value: Decimal
     currency: str | None = None
     may_be: tuple[str, ...] = ()
+
+    @property
+    def cents(self) -> int:
+        """In hundredths, a millime rounded."""
+        return round(self.value * 100)
 
 
 def cents_of_words(text: str) -> Amount | None:
@@ -65,12 +106,12 @@ def cents_of_words(text: str) -> Amount | None:
     With and without hyphens and accents, septante to nonante, centimes, small slips of the pen; figures in place of
     words (`douze euros 05`) too.
     """
-    words = _understood(text)
+    words = _understood(text) if len(text) <= ROOM else None
     if not words:
         return None
     words = _with_named_cents(words)
-    whole: float | None = None
-    part: float | None = None
+    whole: Decimal | None = None
+    part: Decimal | None = None
     currencies: tuple[str, ...] = ()
     spoken: list[str] = []
     for word in words:
@@ -82,11 +123,15 @@ def cents_of_words(text: str) -> Amount | None:
             whole, spoken = _decimal(spoken), []
             if whole is None:
                 return None
+        elif word == _OVER:  # its number is the last word, and what stands before may be the whole
+            if part is not None:
+                return None
+            part = Decimal(spoken.pop()).scaleb(-2)
         elif word in _PART and spoken:
             number = _number(spoken)
             if number is None or part is not None:
                 return None
-            part, spoken = number * _PART[word], []
+            part, spoken = number.scaleb(-_PART[word]), []
         elif word in _NUMBERS or word == _COMMA or word[0].isdigit():
             spoken.append(word)
     if spoken and whole is None:
@@ -97,20 +142,22 @@ def cents_of_words(text: str) -> Amount | None:
         number = _number(spoken)
         if number is None or part is not None:
             return None
-        part = number
-    if (whole is None and part is None) or (part or 0) >= 100:
+        part = number.scaleb(-2)
+    if (whole is None and part is None) or (part or 0) >= 1 or (part is not None and (whole or 0) % 1):
         return None
-    return Amount(round((whole or 0) * 100 + (part or 0)), currencies[0] if currencies else None, currencies)
+    return Amount((whole or Decimal(0)) + (part or Decimal(0)), currencies[0] if currencies else None, currencies)
 
 
-def words_and_figures_agree(words: str, figures: str) -> bool | None:
-    """Do the legal and the courtesy amount say the same? None where one of them is missing or cannot be understood."""
-    said = cents_of_words(words)
-    try:
-        written = canonical(Field("", "amount"), figures).replace(".", "")
-    except BadValue:
-        return None
-    return said.cents == int(written) if said and written.isdigit() else None
+def words_and_figures_agree(words: str, courtesy: str) -> bool | None:
+    """Do the legal and the courtesy amount say the same? None where one of them is missing or cannot be understood.
+
+    courtesy: canonical, or as people type it.
+    """
+    said, number = cents_of_words(words), as_number(courtesy)
+    if number is None:
+        found = figures.readings(courtesy)
+        number = Decimal(found[0]) if len(found) == 1 else None
+    return said.value == number if said and number is not None else None
 
 
 def _narrowed(so_far: tuple[str, ...], also: tuple[str, ...]) -> tuple[str, ...]:
@@ -123,9 +170,8 @@ def _understood(text: str) -> list[str] | None:
     text = re.sub(r"(?<=\d)\s(?=\d{3}\b)", "", text)  # 1 234
     thousands = r"(?<![\d.,])\d{1,3}([.,])\d{3}(?:\1\d{3})*(?!\d|[.,]\d{3})"  # 12.000
     text = re.sub(thousands, lambda found: re.sub("[.,]", "", found[0]), text)
-    text = re.sub(r"\b(\d{1,2})\s*/\s*100\b", r"\1", text)
-    for sign, word in _SIGNS.items():
-        text = text.replace(sign, f" {word} ") if not sign.isalpha() else re.sub(rf"\b{sign}\b", word, text)
+    text = re.sub(r"\b(\d{1,2})\s*/\s*100\b", rf"\1 {_OVER} ", text)
+    text = _SIGN.sub(lambda found: f" {_SIGNS[found[0]]} ", text)
     words: list[str] = []
     for word in re.findall(r"\d+(?:[.,]\d+)?|[a-z]+", text):
         if word in _IDLE.split():
@@ -140,11 +186,11 @@ def _understood(text: str) -> list[str] | None:
 @cache
 def _vocabulary() -> dict[str, str]:
     """Every spelling that is understood -> the word as this file knows it (units in the singular)."""
-    units = {*_WHOLE, *_NARROWER, *_PART}
+    units = {*_WHOLE, *_NARROWER, *_PART, _OVER}
     return {word: word for word in (*_NUMBERS, *units, _COMMA)} | {f"{unit}s": unit for unit in units}
 
 
-@cache
+@lru_cache(4096)
 def _known(word: str) -> list[str] | None:
     """The word itself, the words that it is glued from, or the one word that it is a slip of."""
     vocabulary = _vocabulary()
@@ -153,7 +199,7 @@ def _known(word: str) -> list[str] | None:
     return _unglued(word) or _without_slip(word)
 
 
-@cache
+@lru_cache(4096)
 def _unglued(word: str) -> list[str] | None:
     if not word:
         return []
@@ -195,7 +241,7 @@ def _with_named_cents(words: list[str]) -> list[str]:
     return words
 
 
-def _decimal(spoken: list[str]) -> float | None:
+def _decimal(spoken: list[str]) -> Decimal | None:
     """`douze virgule zéro cinq`, `douze virgule 05`, `douze`, `12,05`."""
     if _COMMA not in spoken:
         return _number(spoken)
@@ -205,13 +251,16 @@ def _decimal(spoken: list[str]) -> float | None:
     if whole is None or part is None or part >= 100:
         return None
     places = len(after[0]) if after[0].isdigit() else 1 if part < 10 and after[0] != "zero" else 2
-    return whole + part / 10.0**places
+    return whole + part.scaleb(-places)
 
 
-def _number(spoken: list[str]) -> float | None:
-    """The number that the words say; None where they are no French number (`deux trois`, `dix un`)."""
+def _number(spoken: list[str]) -> Decimal | None:
+    """The number that the words say; None where they are no French number (`deux trois`, `dix un`).
+
+    Figures may stand beside thousands and millions (`2 mille 300`), not beside hundreds: `20 cents` is no 2000.
+    """
     if len(spoken) == 1 and spoken[0][0].isdigit():
-        return float(spoken[0].replace(",", "."))
+        return Decimal(spoken[0].replace(",", "."))
     total, below, power = 0, 0, 10**12
     last = ""
     for word in spoken:
@@ -220,13 +269,19 @@ def _number(spoken: list[str]) -> float | None:
             if value >= power or last == "zero":
                 return None
             total, below, power = total + max(1, below) * value, 0, value
+        elif last.isdigit():
+            return None
+        elif word[0].isdigit():
+            if below or not re.fullmatch(r"[1-9]\d{0,2}", word):
+                return None
+            below = int(word)
         else:
             grown = _grown(below, word, last)
             if grown is None:
                 return None
             below = grown
         last = word
-    return float(total + below) if spoken else None
+    return Decimal(total + below) if spoken else None
 
 
 def _grown(below: int, word: str, last: str) -> int | None:

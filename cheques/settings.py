@@ -109,6 +109,13 @@ class Settings(BaseSettings):
         description="share of the lessons whose pre-label shows one planted error, to measure attention",
     )
 
+    date_years: int = Field(
+        20,
+        ge=1,
+        le=90,
+        description="a cheque's date lies at most so many years before the day of its label, and three after it",
+    )
+
     @field_validator("image_hosts", "projects", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

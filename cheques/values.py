@@ -1,166 +1,149 @@
-"""One canonical form for each kind of value, and exact match, which compares canonical forms."""
+"""One canonical form for each kind of value, and exact match, which compares canonical forms.
+
+What people type is read by small grammars. What they do not know is refused, and so is what can be read in two ways,
+with both readings named: a value that looks right and is wrong costs more than one that is left out.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from functools import cache
-from string import ascii_lowercase
-from typing import Literal
 
-from cheques.fields import CURRENCIES, EMPTY, UNREADABLE, Field, Form
+from cheques import dates, figures
+from cheques.dates import YEARS, YEARS_AHEAD
+from cheques.fields import EMPTY, PATTERNS, UNREADABLE, Field, Form
+from cheques.figures import as_number, meant, precision, written
+from cheques.text import REASONS, BadValue, Reason, one_line, plain
 
-CURRENCY_WORDS = {
-    word: code
-    for code, words in {
-        "EUR": "€, eur, euro, euros",
-        "CHF": "fs, frs, sfr, franc suisse, francs suisses",
-        "MAD": "dh, dhs, dirham, dirhams",
-        "TND": "dt, dinar tunisien, dinars tunisiens",
-        "DZD": "da, dinar algerien, dinars algeriens",
-        "XOF": "fcfa, cfa, f cfa, franc cfa, francs cfa",
-        "GBP": "£, livre, livres, livre sterling, livres sterling",
-        "USD": "$, us$, dollar, dollars",
-        "CAD": "c$, $ca, dollar canadien, dollars canadiens",
-    }.items()
-    for word in words.split(", ")
-}
-_MONEY = "|".join(map(re.escape, [*CURRENCY_WORDS, *map(str.lower, CURRENCIES), "f", "fr", "franc", "francs"]))
-_CENTS_AFTER_MONEY = re.compile(rf"(?<=\d)\s*(?:{_MONEY})\s*[.,]?\s*(?=\d\d\D*$)")  # "12€50", "100 Fr. 50 cts"
-_AROUND = f"{ascii_lowercase}€$£#*=.,-' "
+__all__ = [
+    "LOOKED_AT",
+    "REASONS",
+    "YEARS",
+    "BadValue",
+    "Reason",
+    "as_number",
+    "canonical",
+    "canonical_or_text",
+    "canonical_values",
+    "currency_field",
+    "currency_of",
+    "exact",
+    "one_line",
+    "plain",
+]
 
-
-Reason = Literal["no_value", "two_readings", "not_text", "too_long", "not_allowed"]
-
-# In English, for the command line; what was typed is never part of it. {kind}: the field's.
-REASONS: dict[Reason, str] = {
-    "no_value": "is no value of kind {kind}",
-    "two_readings": "can be read in two ways",
-    "not_text": "is no text",
-    "too_long": "is longer than a reading of kind {kind} may be",
-    "not_allowed": "has characters that no reading can have",
-}
+LOOKED_AT = 1000  # letters of a text; no cheque has room for more
 
 
-class BadValue(ValueError):
-    """A text that is no value of its field; the message is one line for people, the reason one word for programs."""
+def canonical(field: Field, text: str, currency: str = "", day: date | None = None, years: int = YEARS) -> str:
+    """The canonical form of what a person wrote for `field`; empty and `?` stand for themselves.
 
-    def __init__(self, message: str, reason: Reason = "no_value") -> None:
-        super().__init__(message)
-        self.reason: Reason = reason
+    currency: the cheque's (ISO 4217), which decides an amount's decimals. day: when the label was made; a date lies at
+    most `years` before it (see cheques.dates). Where that day is not known a year of four digits is taken as it is,
+    and one of two lies in 2000 to 2049: a truth never changes with the clock.
 
-
-def canonical(field: Field, text: str) -> str:
-    """The canonical form of what a person or a model wrote for `field`; empty and `?` stand for themselves.
-
-    Raises BadValue where the text is no value of that kind (an amount that is no amount).
+    Raises BadValue where the text is no value of that kind, can be read in two ways, or is one that no reading can be.
     """
+    if len(text) > LOOKED_AT:
+        raise BadValue(f"{field.name} : {len(text)} caractères, c'est trop long", "too_long")
     text = one_line(text)
     if text in (EMPTY, UNREADABLE):
         return text
     match field.kind:
         case "amount":
-            return _amount(field, text)
+            return _only(field, text, figures.readings(text, currency), "un montant ; écrivez-le comme 1 234,56")
         case "date":
-            return _date(field, text)
+            found = [one.isoformat() for one in dates.readings(text, day, years)]
+            if not found and day and dates.readings(text):
+                window = f"{years} ans avant la saisie, {YEARS_AHEAD} après"
+                raise BadValue(f"{field.name} : « {text[:40]} » est trop loin ({window})", "far_date")
+            return _only(field, text, found, "une date possible ; écrivez-la comme 03/05/2024")
         case "choice":
-            return _choice(field, text)
+            wanted = plain(text)
+            found = [choice for choice in field.choices if plain(choice) == wanted][:1]
+            found = found or [choice for choice in field.choices if meant(choice) & meant(text)]
+            return _only(field, text, found, f"un choix ; choisissez parmi {', '.join(field.choices)}")
         case "words":
-            return text.lower()
-        case _:
-            return text
+            text = one_line(text.lower())
+    if re.fullmatch(PATTERNS[field.kind], text):
+        return text
+    if re.fullmatch(re.sub(r"\{0,\d+\}$", "*", PATTERNS[field.kind]), text):
+        raise BadValue(f"{field.name} : {len(text)} caractères, c'est trop long", "too_long")
+    raise BadValue(f"{field.name} : « {text[:40]} » a un caractère qu'aucune lecture ne peut avoir", "not_allowed")
 
 
-def canonical_or_text(field: Field, text: str) -> str:
-    """The canonical form, or the text itself with single spaces where it has none: never raises."""
+def _only(field: Field, text: str, found: list[str], wanted: str) -> str:
+    """The only reading. Raises BadValue where there is none, or more than one."""
+    if len(found) > 1:
+        shown = found
+        if field.kind == "amount":
+            shown = [re.sub(r"\.0+$", "", written(Decimal(value), 2)).replace(".", ",") for value in found]
+        if field.kind == "date":
+            shown = [date.fromisoformat(value).strftime("%d/%m/%Y") for value in found]
+        raise BadValue(f"{field.name} : « {text[:40]} » : {' ou '.join(shown)} ?", "two_readings")
+    if not found or (field.kind in PATTERNS and not re.fullmatch(PATTERNS[field.kind], found[0])):
+        raise BadValue(f"{field.name} : « {text[:40]} » n'est pas {wanted}")
+    return found[0]
+
+
+def canonical_values(
+    form: Form, texts: Mapping[str, str], day: date | None = None, years: int = YEARS
+) -> tuple[dict[str, str], dict[str, BadValue]]:
+    """The canonical values of a whole label, every field of the form, and what was refused (kept as its text).
+
+    The label's own currency decides the decimals of its amounts. A field that is not given is empty.
+    """
+    currency = currency_of(form, texts)
+    values: dict[str, str] = {}
+    refused: dict[str, BadValue] = {}
+    for field in form:
+        text = texts.get(field.name, EMPTY)
+        try:
+            values[field.name] = canonical(field, text, currency, day, years)
+        except BadValue as error:
+            values[field.name], refused[field.name] = one_line(text), error
+    return values, refused
+
+
+def canonical_or_text(field: Field, text: str, currency: str = "") -> str:
+    """The canonical form of what a model wrote, or the text itself with single spaces where it has none: never raises.
+
+    A model writes canonical forms: its `12.500` is twelve and a half, whatever it says of the currency.
+    """
+    text = one_line(text)
+    if field.kind == "amount" and (number := as_number(text)) is not None:
+        return written(number, precision(currency)) if currency else text
     try:
-        return canonical(field, text)
+        return canonical(field, text, currency)
     except BadValue:
-        return one_line(text)
+        return text
 
 
 def exact(form: Form, truth: Mapping[str, str], read: Mapping[str, str]) -> dict[str, bool]:
-    """Field by field: are the canonical forms equal? A missing field counts as empty."""
+    """Field by field: are the canonical forms equal? Amounts are compared as numbers. A missing field is empty."""
+    currency = currency_of(form, truth)
 
-    def same(field: Field) -> bool:
-        return canonical_or_text(field, truth.get(field.name, "")) == canonical_or_text(field, read.get(field.name, ""))
+    def comparable(field: Field, values: Mapping[str, str]) -> str | Decimal:
+        value = canonical_or_text(field, values.get(field.name, EMPTY), currency)
+        number = as_number(value) if field.kind == "amount" else None
+        return value if number is None else number
 
-    return {field.name: same(field) for field in form}
-
-
-def one_line(text: str) -> str:
-    """NFC, plain apostrophes, and one space for each run of spaces and control characters."""
-    text = unicodedata.normalize("NFC", str(text)).replace("’", "'")
-    return " ".join("".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).split())
+    return {field.name: comparable(field, truth) == comparable(field, read) for field in form}
 
 
-def _amount(field: Field, text: str) -> str:
-    # "1 234,56 €", "1.234,56", "1,234.56", "1'234.50", "#1234,56#", "12 €", "1234-56" are all people's ways of writing.
-    # What else stands between digits makes it no amount: joining them would be another one.
-    digits = re.sub(r"[\s']", "", _CENTS_AFTER_MONEY.sub(",", plain(text)).strip(_AROUND))
-    split = re.fullmatch(r"(\d[\d.,]*?)(?:[.,-](\d{1,2}))?", digits)
-    if not split or not _thousands(split[1]):
-        raise BadValue(f"{field.name} : « {text[:40]} » n'est pas un montant ; écrivez-le comme 1 234,56")
-    whole = re.sub(r"[.,]", "", split[1])
-    cents = (split[2] or "").ljust(2, "0")
-    return f"{Decimal(whole)}.{cents}"
+def currency_field(form: Form) -> Field | None:
+    """The field that says the cheque's currency: the first of which most choices are currencies."""
+    choices = (field for field in form if field.kind == "choice")
+    return next((f for f in choices if 2 * sum(bool(meant(c)) for c in f.choices) > len(f.choices)), None)
 
 
-def _thousands(whole: str) -> bool:
-    return whole.isdigit() or re.fullmatch(r"\d{1,3}(?:([.,])\d{3})(?:\1\d{3})*", whole) is not None
-
-
-@cache
-def _months() -> dict[str, int]:
-    from babel.dates import get_month_names
-
-    names = {
-        plain(name).strip("."): month
-        for width in ("wide", "abbreviated")
-        for locale in ("fr", "en")
-        for month, name in get_month_names(width, locale=locale).items()
-    }
-    return names | {"fev": 2, "sept": 9, "janv": 1, "avr": 4, "juil": 7}
-
-
-def _date(field: Field, text: str) -> str:
-    words = re.sub(r"(?<=\d)\s*(er|ere)\b", "", plain(text).removeprefix("le "))
-    parts = [part for part in re.split(r"[\s/.,:\-]+", words) if part]
+def currency_of(form: Form, values: Mapping[str, str]) -> str:
+    """The code of the currency that the label's own field says; nothing where it says none, or none for certain."""
+    field = currency_field(form)
     try:
-        if len(parts) == 1 and re.fullmatch(r"\d{6}|\d{8}", parts[0]):
-            parts = [parts[0][:2], parts[0][2:4], parts[0][4:]]
-        first, second, third = parts
-        if len(first) == 4:
-            year, month, day = int(first), _month(second), int(third)
-        else:
-            day, month, year = int(first), _month(second), int(third)
-        # Cheques are presented within a year and eight days: two digits mean this century.
-        year = year + 2000 if year < 100 else year
-        if not 1000 <= year <= 2999:
-            raise ValueError(year)
-        return date(year, month, day).isoformat()
-    except (ValueError, KeyError, OverflowError):
-        raise BadValue(f"{field.name} : « {text[:40]} » n'est pas une date ; écrivez-la comme 03/05/2024") from None
-
-
-def _month(text: str) -> int:
-    return int(text) if text.isdigit() else _months()[text]
-
-
-def _choice(field: Field, text: str) -> str:
-    wanted = plain(text)
-    for choice in field.choices:
-        if plain(choice) == wanted:
-            return choice
-    code = CURRENCY_WORDS.get(wanted)
-    if code in field.choices:
-        return code
-    raise BadValue(f"{field.name} : « {text[:40]} » n'est pas un choix ; choisissez parmi {', '.join(field.choices)}")
-
-
-def plain(text: str) -> str:
-    """Lower case without accents, for comparing names that people type."""
-    return "".join(c for c in unicodedata.normalize("NFD", one_line(text).lower()) if not unicodedata.combining(c))
+        codes = meant(canonical(field, values.get(field.name, EMPTY))) if field else frozenset()
+    except BadValue:
+        return ""
+    return next(iter(codes)) if len(codes) == 1 else ""

@@ -5,11 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
 
-from cheques.fields import UNREADABLE, Field, Form
+from cheques.fields import EMPTY, UNREADABLE, Field, Form
 from cheques.reading.reader import Reading
-from cheques.values import REASONS, BadValue, Reason, canonical, canonical_or_text, one_line
+from cheques.settings import settings
+from cheques.values import (
+    LOOKED_AT,
+    REASONS,
+    BadValue,
+    Reason,
+    as_number,
+    canonical,
+    canonical_or_text,
+    currency_of,
+    one_line,
+)
 from studio.config import BadConfig, Config, read_config
 
 __all__ = [
@@ -148,27 +160,37 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
     said = values_of(annotation.get("result"), config.form)
     place = f"task {task['id']}, annotation {annotation['id']}"
     problems = [f"{place}: {name} is no field of the form; ignored" for name in said.unknown]
-    values: dict[str, str] = {}
-    unusable: dict[str, Reason] = {}
+    currency = currency_of(config.form, _first_texts(annotation.get("result"), config.form))
+    day, years, parent = _day(annotation), settings().date_years, _parent(annotation, task)
+    before = _first_texts(parent.get("result") if parent else None, config.form)
+    values = dict.fromkeys(config.form.names, EMPTY)
+    unusable: dict[str, Reason] = dict.fromkeys(sorted(said.not_text, key=config.form.names.index), "not_text")
     ambiguous = False
     for f in config.form:
         # Values may be personal: problems name the place and the field, never what was typed.
-        given = {canonical_or_text(f, text) for text in said.texts.get(f.name, ())}
+        given: dict[str, None] = {}
+        for text in said.texts.get(f.name, ()):
+            try:
+                value = canonical(f, text, currency, day, years)
+                # Shown as 12.500 dinars, left, and the currency corrected to euros: what was meant, nobody knows.
+                number = as_number(text) if f.kind == "amount" and text == before.get(f.name) else None
+                if number is not None and number != as_number(value):
+                    raise BadValue("", "two_readings")
+                given[value] = None
+            except BadValue as error:
+                given[text[:LOOKED_AT]] = None
+                unusable[f.name] = error.reason
         if len(given) > 1:
             problems.append(f"{place}: {f.name} has {len(given)} values; the label is left out until one is deleted")
             ambiguous = True
-        values[f.name] = next((canonical_or_text(f, text) for text in said.texts.get(f.name, ())), "")
-        if f.name in said.not_text:
-            unusable[f.name] = "not_text"
-        try:
-            canonical(f, values[f.name])
-        except BadValue as error:
-            unusable[f.name] = error.reason
+        values[f.name] = next(iter(given), EMPTY)
     for name, reason in unusable.items():
         why = REASONS[reason].format(kind=config.form[name].kind)
         problems.append(f"{place}: {name} {why}; it is left out, the label's other fields count")
-    parent = _parent(annotation, task)
-    shown = _shown(parent, config)
+    shown = None
+    if parent and parent.get("result"):
+        # With the decimals of the label's currency: an amount that was left as it was shown is the same text.
+        shown = {f.name: canonical_or_text(f, before.get(f.name, EMPTY), currency) for f in config.form}
     by = annotation.get("completed_by")
     return Label(
         task=int(task["id"]),
@@ -225,11 +247,16 @@ def _parent(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[s
     return snapshot if wanted is None or snapshot.get("id", wanted) == wanted else None
 
 
-def _shown(parent: Mapping[str, Any] | None, config: Config) -> dict[str, str] | None:
-    if parent is None or not parent.get("result"):
+def _day(annotation: Mapping[str, Any]) -> date | None:
+    """The day on which the label was made; a later change does not move the window in which its dates lie."""
+    try:
+        return date.fromisoformat(str(annotation.get("created_at") or annotation.get("updated_at"))[:10])
+    except ValueError:
         return None
-    texts = values_of(parent["result"], config.form).texts
-    return {f.name: next((canonical_or_text(f, text) for text in texts.get(f.name, ())), "") for f in config.form}
+
+
+def _first_texts(result: Any, form: Form) -> dict[str, str]:
+    return {name: texts[0] for name, texts in values_of(result, form).texts.items() if texts}
 
 
 def _changed(

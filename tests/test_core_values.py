@@ -19,7 +19,6 @@ AMOUNT, WORDS, DATE, PAYEE, SIGNATURE, PLACE, CURRENCY = CHEQUE
         ("1'234.50 CHF", "1234.50"),
         ("#1234,5#", "1234.50"),
         ("1 000", "1000.00"),
-        ("1.234", "1234.00"),
         ("12", "12.00"),
         ("0,05", "0.05"),
         ("12€50", "12.50"),
@@ -28,7 +27,6 @@ AMOUNT, WORDS, DATE, PAYEE, SIGNATURE, PLACE, CURRENCY = CHEQUE
         ("12 EUR 50 cts", "12.50"),
         ("100 F 50", "100.50"),
         ("1 234€56", "1234.56"),
-        ("#1.234 Francs CFA 56c#", "1234.56"),
         ("12.- CHF", "12.00"),
         ("12 €,50", "12.50"),
         ("100 Fr. 50", "100.50"),
@@ -57,7 +55,9 @@ def test_dates(written: str, value: str) -> None:
     assert canonical(DATE, written) == value
 
 
-@pytest.mark.parametrize("written, value", [("€", "EUR"), ("Dirhams", "MAD"), ("f CFA", "XOF"), ("chf", "CHF")])
+@pytest.mark.parametrize(
+    "written, value", [("€", "EUR"), ("Dirhams", "MAD"), ("dinar tunisien", "TND"), ("chf", "CHF")]
+)
 def test_currencies(written: str, value: str) -> None:
     assert canonical(CURRENCY, written) == value
 

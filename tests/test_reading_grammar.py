@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import random
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import characters, from_regex, sampled_from
 from transformers import AutoTokenizer
 
-from cheques.fields import CHEQUE, Field, Form
+from cheques.fields import CHEQUE, PATTERNS, Field, Form
 from cheques.reading.grammar import Grammar, fits, longest_answer, pattern
 from cheques.reading.prompt import answer
 from cheques.reading.reader import ReaderError
 from cheques.settings import MODELS
+from cheques.values import canonical
 
 INVOICE = Form(
     (
@@ -89,14 +91,49 @@ def test_the_grammar_follows_every_drawn_answer_to_its_end(grammar: Grammar) -> 
         assert len(text.encode()) <= longest_answer(CHEQUE)
 
 
-def test_no_control_character_and_no_quote_is_allowed_inside_a_text(grammar: Grammar) -> None:
+def test_no_control_character_is_allowed_inside_a_text_and_a_backslash_only_before_a_quote(grammar: Grammar) -> None:
     matcher = grammar.follow(CHEQUE)
     start = answer(CHEQUE, {}).partition('"beneficiaire": "')
+
+    def next_ones() -> list[bytes]:
+        return [grammar.spelt(token) for token, allowed in enumerate(grammar.allowed([matcher])[0]) if allowed]
+
     assert matcher.consume_tokens(grammar.tokenizer.tokenize_str(start[0] + start[1]))
-    for token, allowed in enumerate(grammar.allowed([matcher])[0]):
-        spelt = grammar.spelt(token) if allowed else b"x"
-        assert not any(byte < 32 or byte == 127 for byte in spelt)
-        assert b"\\" not in spelt
+    assert not any(byte < 32 or byte == 127 for spelt in next_ones() for byte in spelt)
+    assert matcher.consume_tokens(grammar.tokenizer.tokenize_str("\\"))
+    assert all(spelt.startswith(b'"') for spelt in next_ones())
+
+
+TRUE_TEXTS = (
+    *("N° 5", "Škoda", "Łukasz", "Nguyễn Thị Hạnh", "محمد بن علي", "«Chez Paul»", 'Société "Le Phare"', "A=B & Cie"),
+    *(
+        "Ελένη",
+        "Ђорђе",
+        "דוד",
+        "田中太郎",
+        "S.A.R.L. L'Œuvre – nº 3",
+        "50 % <net> [TTC] {x} ~ @ ^ | `",
+        "Ørsted",
+        "Đặng",
+    ),
+)
+
+
+@pytest.mark.parametrize("text", TRUE_TEXTS)
+def test_a_true_text_can_be_read_by_every_grammar(grammar: Grammar, text: str) -> None:
+    assert canonical(CHEQUE["beneficiaire"], text) == text
+    said = answer(CHEQUE, {"beneficiaire": text, "montant_lettres": text.lower()})
+    matcher = grammar.follow(CHEQUE)
+    assert matcher.consume_tokens(grammar.tokenizer.tokenize_str(said)) and matcher.is_stopped()
+    assert re.fullmatch(pattern(CHEQUE), said)
+    assert fits(CHEQUE, said)
+
+
+def test_the_classes_hold_every_letter_mark_digit_and_sign_but_the_backslash() -> None:
+    shown = [c for n in range(0x10000) if unicodedata.category(c := chr(n))[0] in "LMNPS"]
+    assert [c for c in shown if not re.fullmatch(PATTERNS["text"], c)] == ["\\", "\ufffd"]
+    hidden = [c for n in range(0x10000) if unicodedata.category(c := chr(n)) in ("Cc", "Cs", "Co", "Zs", "Zl", "Zp")]
+    assert [c for c in hidden if re.fullmatch(PATTERNS["text"], c)] == []
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class Grammar:
 
 
 def pattern(form: Form) -> str:
-    """The regular expression of a whole answer, spaced as in training; no value's pattern lets a quote or `\\` in.
+    """The regular expression of a whole answer, spaced as in training, a value's quotes spelt `\\"` as JSON has them.
 
     For servers that take one: under a JSON schema they let white space through without end.
     """
@@ -78,7 +78,8 @@ def pattern(form: Form) -> str:
 def _value(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return f"({'|'.join(map(_literal, schema['enum']))})"
-    return str(schema["pattern"]).removeprefix("^").removesuffix("$")
+    value = str(schema["pattern"]).removeprefix("^").removesuffix("$")
+    return re.sub(r'\["((?:\\.|[^\]\\])*)\]', r'([\1]|\\\\")', value)
 
 
 def _literal(text: str) -> str:

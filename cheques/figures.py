@@ -1,0 +1,164 @@
+"""Amounts in figures, as people type them: every number that a text may mean, and the currencies that words mean."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from cheques.fields import CURRENCIES, PATTERNS
+from cheques.text import plain, typed
+
+# "F CFA" does not say which of the two it is, and a dinar has a thousand parts in Tunisia, a hundred in Algeria.
+CURRENCY_WORDS: dict[str, frozenset[str]] = {
+    word.replace(" ", ""): frozenset(codes.split())
+    for codes, words in {
+        "EUR": "€, euro, euros",
+        "CHF": "fs, sfr, sfrs, franc suisse, francs suisses",
+        "CHF XOF XAF": "f, fr, frs, franc, francs",
+        "XOF XAF": "cfa, f cfa, fr cfa, frs cfa, franc cfa, francs cfa",
+        "MAD": "dh, dhs, drh, drhs, dirham, dirhams, dirham marocain, dirhams marocains",
+        "TND": "dt, dnt, dinar tunisien, dinars tunisiens",
+        "DZD": "da, dinar algerien, dinars algeriens",
+        "TND DZD": "dinar, dinars",
+        "GBP": "£, livre, livres, livre sterling, livres sterling",
+        "USD": "us$, $us, dollar us, dollars us, dollar americain, dollars americains",
+        "CAD": "c$, ca$, can$, $c, $ca, $can, dollar canadien, dollars canadiens",
+        "USD CAD": "$, dollar, dollars",
+    }.items()
+    for word in words.split(", ")
+} | {code.lower(): frozenset((code,)) for code in CURRENCIES}
+# The names of a part: its decimals, and the currency that it belongs to if there is only one.
+PARTS: dict[str, tuple[int, str]] = {
+    **dict.fromkeys(("c", "ct", "cts", "cent", "cents", "centime", "centimes"), (2, "")),
+    **dict.fromkeys(("rp", "rappen"), (2, "CHF")),
+    **dict.fromkeys(("p", "penny", "pence"), (2, "GBP")),
+    **dict.fromkeys(("mill", "millime", "millimes"), (3, "TND")),
+}
+POINT = frozenset(("CHF", "GBP", "USD", "CAD"))  # where a point is no sign of thousands for sure
+ROOM = 60  # letters at most
+
+UNIT = r"[a-z€$£][a-z€$£. ]*?"
+NUMBER = r"\d(?:[\d .,']*\d)?"
+GROUPED = r"[1-9]\d{0,2}(?:(?P<mark>[ .,'])\d{3})(?:(?P=mark)\d{3})*"
+# "1 234,56 €", "CHF 100.–", "#1234-56#"
+ONE = re.compile(rf"(?P<before>{UNIT})?\s*(?P<number>{NUMBER}(?:-\d\d)?)(?:\s?[.,]\s?--?|\.)?\s*(?P<after>{UNIT})?")
+# "12 € 50", "12 euros et 5 centimes", "1234 56/100 €"
+TWO = re.compile(
+    rf"(?P<before>{UNIT})?\s*(?P<number>{NUMBER})(?:\s*(?P<unit>{UNIT}))?\s?[.,]?(?:\s+(?:et|and))?\s*"
+    rf"(?<!\d)(?P<part>\d{{1,3}})\s*(?:/\s*(?P<of>1000?))?\s*(?P<after>{UNIT})?"
+)
+
+
+def readings(text: str, currency: str = "") -> list[str]:
+    """Every amount that the text may mean, canonical, in ascending order; none where it is no amount.
+
+    currency: the cheque's, where it is known; it decides the decimals, as the units in the text do where it is not.
+    """
+    text = re.sub(r"^[#*=~ ]+|[#*=~ ]+$", "", typed(text)) if len(text) <= ROOM else ""
+    text = re.sub(r"^-+ ?(\d.*\d) ?-+$", r"\1", text)  # a fence of dashes; one dash alone is a minus
+    numbers: set[Decimal] = set()
+    places: set[int] = set()
+    if one := ONE.fullmatch(text):
+        units = [unit for unit in (one["before"], one["after"]) if unit]
+        places = _places(currency, units)
+        if one["after"] and _part(one["after"]):
+            numbers = _with_part("0", one["number"], places, _part(one["after"]))
+        else:
+            point = currency in POINT or any(POINT & meant(unit) for unit in units)
+            numbers = {number for decimals in places for number in _numbers(one["number"], decimals, point)}
+    elif (two := TWO.fullmatch(text)) and (two["unit"] or two["of"]):
+        places = _places(currency, [unit for unit in (two["before"], two["unit"], two["after"]) if unit])
+        decimals = len(two["of"]) - 1 if two["of"] else _part(two["after"] or "")
+        if two["of"] or not two["after"] or decimals:
+            numbers = _with_part(two["number"], two["part"], places, decimals)
+    decided = precision(currency) if currency else min(places) if len(places) == 1 else None
+    if len(numbers) == 1 and decided is not None and not _has(min(numbers), decided):
+        return []
+    return [written(number, 2 if decided is None else decided) for number in sorted(numbers)]
+
+
+def written(number: Decimal, decimals: int) -> str:
+    """The canonical form of a number, with as many decimals as its currency has, or more if it needs more."""
+    return f"{number:.{next(n for n in range(decimals, 9) if _has(number, n))}f}"
+
+
+def as_number(value: str) -> Decimal | None:
+    """The number of an amount in canonical form, of any currency; None for anything else."""
+    return Decimal(value) if re.fullmatch(PATTERNS["amount"], value) else None
+
+
+def precision(currency: str) -> int:
+    """The decimals of a currency: 3 for TND, none for XOF and XAF, 2 for most (CLDR)."""
+    from babel.numbers import get_currency_precision
+
+    return int(get_currency_precision(currency))
+
+
+def meant(word: str) -> frozenset[str]:
+    """The currencies that a word or a sign may mean; none where it means no currency."""
+    return CURRENCY_WORDS.get(re.sub(r"[ .]", "", plain(word)), frozenset())
+
+
+def _part(name: str) -> int:
+    """The decimals of a part, by its name; 0 where it names none."""
+    return PARTS.get(name.strip(" ."), (0, ""))[0]
+
+
+def _places(currency: str, units: list[str]) -> set[int]:
+    """The numbers of decimals that the amount may have; none where a unit is not known, or two contradict."""
+    codes: frozenset[str] | None = None
+    for unit in units:
+        part, only = PARTS.get(unit.strip(" ."), (0, ""))
+        if part and not only:
+            continue
+        own = frozenset((only,)) if only else meant(unit)
+        codes = own if codes is None else codes & own
+        if not codes:
+            return set()
+    if codes is None:
+        return {precision(currency)} if currency else {0, 2, 3}
+    if not currency:
+        return {precision(code) for code in codes}
+    # "100 €" on a cheque in francs: the unit is wrong, the number is not, unless the two count decimals differently.
+    return {precision(code) for code in ({currency} if currency in codes else {currency, *codes})}
+
+
+def _numbers(text: str, decimals: int, point: bool) -> set[Decimal]:
+    """What a number may mean where its currency has so many decimals."""
+    found = set()
+    if text.isdigit():
+        return {Decimal(text)}
+    if spaced := re.fullmatch(rf"(\d+|{GROUPED}) (\d\d)", text):  # 12 50: cents, or a slip within 1250
+        return {Decimal(f"{_digits(spaced[1])}.{spaced[3]}"), Decimal(_digits(text))}
+    grouped = re.fullmatch(GROUPED, text)
+    # 12,500 is twelve dinars and a half in Tunis; anywhere else a comma is hardly a sign of thousands.
+    if grouped and not (decimals == 3 and re.fullmatch(r"\d+[.,]\d+", text)):
+        found.add(Decimal(_digits(text)))
+    split = re.fullmatch(rf"(?P<whole>\d+|{GROUPED})(?:(?P<sign>[.,])(?P<part>\d{{1,3}})|-(?P<dashed>\d\d))", text)
+    if split and (split["mark"] is None or split["mark"] != split["sign"] or decimals == 3):
+        part = split["part"] or split["dashed"]
+        number = Decimal(f"{_digits(split['whole'])}.{part}")
+        thousands = grouped is not None and split["sign"] == "." and not point
+        if len(part) == 3 and decimals == 2:
+            found |= set() if thousands else {number}
+        elif len(part) <= max(decimals, 2) and _has(number, decimals):
+            found.add(number)
+    return found
+
+
+def _with_part(whole: str, part: str, places: set[int], decimals: int) -> set[Decimal]:
+    """A whole number and its part. decimals: of the part, by its name; 0 where it has none, then by its length."""
+    if not re.fullmatch(rf"\d+|{GROUPED}", whole) or not part.isdigit():
+        return set()
+    fit = [most for most in places if most and len(part) <= most]
+    meanings = {decimals} if decimals else {*fit, *([len(part)] if fit else [])}
+    shifted = {Decimal(_digits(whole)) + Decimal(part).scaleb(-n) for n in meanings if len(part) <= n}
+    return {number for number in shifted if any(_has(number, most) for most in places)}
+
+
+def _has(number: Decimal, decimals: int) -> bool:
+    return number == round(number, decimals)
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)
