@@ -120,7 +120,9 @@ def _compared(labels: Sequence[Work]) -> Iterator[tuple[Work, Work]]:
 
 
 def _same(values: Mapping[str, str], reference: Mapping[str, str]) -> float:
-    return float(np.mean([values.get(name, "") == value for name, value in reference.items()])) if reference else 1.0
+    """The share of the fields known on both sides that are the same."""
+    same = [values[name] == value for name, value in reference.items() if name in values]
+    return float(np.mean(same)) if same else 1.0
 
 
 def _mean(shares: Floats) -> Estimate | None:

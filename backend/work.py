@@ -30,6 +30,7 @@ class Work:
     lead time. ambiguous: some field has two values.
     imported: made through the API, no page timed it. planted: the field in which a planted error was shown;
     caught: whether it was corrected, None where that cannot be said. The rest is as if nothing had been planted.
+    values are without the fields that have no canonical form: what was meant there is not known.
     """
 
     task: int
@@ -91,7 +92,7 @@ def _work(given: Label, place: Place | None, drawn: bool, planted: Record) -> Wo
         exam=place is not None and place.role == "exam",
         version=label.version,
         changed=label.changed if label.shown is not None else {},
-        values=label.values,
+        values={name: value for name, value in label.values.items() if name not in label.unusable},
         shown=label.shown,
         skipped=label.skipped,
         ambiguous=label.ambiguous,

@@ -13,7 +13,7 @@ from hypothesis.strategies import characters, from_regex, sampled_from
 from transformers import AutoTokenizer
 
 from cheques.fields import CHEQUE, PATTERNS, Field, Form
-from cheques.reading.grammar import Grammar, fits, longest_answer, pattern
+from cheques.reading.grammar import Grammar, fits, holds, longest_answer, pattern
 from cheques.reading.prompt import answer
 from cheques.reading.reader import ReaderError
 from cheques.settings import MODELS
@@ -52,7 +52,7 @@ def babbled(grammar: Grammar, form: Form, rng: random.Random) -> str:
 def test_whatever_is_said_under_the_grammar_is_a_whole_reading(grammar: Grammar, form: Form) -> None:
     rng = random.Random(1)
     for _ in range(30):
-        assert fits(form, babbled(grammar, form, rng))
+        assert holds(form, babbled(grammar, form, rng))
 
 
 @pytest.mark.parametrize("form", [CHEQUE, INVOICE])
@@ -68,7 +68,7 @@ def test_the_pattern_for_servers_allows_what_the_grammar_does(grammar: Grammar, 
         )
     )
     def fitting(answer: str) -> None:
-        assert fits(form, answer)
+        assert holds(form, answer)
 
     fitting()
 
@@ -126,7 +126,7 @@ def test_a_true_text_can_be_read_by_every_grammar(grammar: Grammar, text: str) -
     matcher = grammar.follow(CHEQUE)
     assert matcher.consume_tokens(grammar.tokenizer.tokenize_str(said)) and matcher.is_stopped()
     assert re.fullmatch(pattern(CHEQUE), said)
-    assert fits(CHEQUE, said)
+    assert holds(CHEQUE, said)
 
 
 def test_the_classes_hold_every_letter_mark_digit_and_sign_but_the_backslash() -> None:
@@ -150,9 +150,27 @@ def test_the_classes_hold_every_letter_mark_digit_and_sign_but_the_backslash() -
         "[" * 100_000,
     ],
 )
-def test_what_does_not_fit_the_form_is_told_apart(raw: str) -> None:
-    assert not fits(CHEQUE, raw)
-    assert fits(CHEQUE, answer(CHEQUE, {}))
+def test_what_no_grammar_of_the_form_made_is_told_apart(raw: str) -> None:
+    assert not holds(CHEQUE, raw)
+    assert holds(CHEQUE, answer(CHEQUE, {}))
+
+
+@pytest.mark.parametrize(
+    ("raw", "valid"),
+    [
+        (answer(CHEQUE, {}), True),
+        (answer(CHEQUE, {"montant_numerique": "12,5", "devise": "BTC"}), True),
+        (json.dumps({**json.loads(answer(CHEQUE, {})), "lieu": 3}), True),
+        (json.dumps(dict(reversed(json.loads(answer(CHEQUE, {})).items())), indent=1), True),
+        (json.dumps({**json.loads(answer(CHEQUE, {})), "ville": ""}), False),
+        (answer(CHEQUE, {}).replace("lieu", "ville"), False),
+        (answer(CHEQUE, {})[:-1], False),
+        ("[]", False),
+        ("[" * 100_000, False),
+    ],
+)
+def test_valid_json_parses_and_has_the_keys_no_more(raw: str, valid: bool) -> None:
+    assert fits(CHEQUE, raw) is valid
 
 
 def test_a_tokenizer_that_grammars_cannot_use_is_one_line() -> None:

@@ -1,6 +1,7 @@
 """Scores say what people would count by hand, and nothing that so few cheques cannot carry."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ def test_a_reader_that_misses_one_field_scores_six_of_seven() -> None:
     assert scores["fields"]["date"] == 0 and scores["fields"]["lieu"] == 1
     assert scores["hard"] == 0 and scores["valid_json"] == 1 and scores["auroc"] == 1
     assert scores["read_rate"] == {"0.01": None, "0.001": None}
+
+
+def test_a_field_of_which_the_truth_is_not_known_is_left_out_of_every_count() -> None:
+    exam = cheques(4)
+    exam[0] = replace(exam[0], values={**exam[0].values, "date": "", "lieu": ""}, unknown=frozenset(("date", "lieu")))
+    scores = evaluate(FakeReader(cheques(4), wrong_date), CHEQUE, None, exam)
+    assert "date" not in scores.cheques[0].right and scores.cheques[0].rate == 1
+    assert scores.mean == pytest.approx((1 + 3 * 6 / 7) / 4)
+    assert scores.as_json()["fields"]["date"] == 0 and scores.as_json()["fields"]["lieu"] == 1
+    assert len(scores.confidences()[0]) == 4 * 7 - 2
+    assert np.isnan(scores.right[0]).sum() == 2 and not np.isnan(scores.right[1:]).any()
 
 
 def test_people_and_model_may_write_a_value_in_two_ways() -> None:
@@ -136,7 +148,8 @@ def test_a_folder_is_read_and_its_bad_lines_are_named(tmp_path: Path) -> None:
         {"image": "c.png", "iban": "?"},
     )
     examples, problems = read_folder(folder, CHEQUE)
-    assert [one.values["montant_numerique"] for one in examples] == ["1234.56"]
+    assert [one.values["montant_numerique"] for one in examples] == ["1234.56", ""]
+    assert [one.unknown for one in examples] == [frozenset(), {"montant_numerique"}]
     assert examples[0].values["devise"] == "EUR" and examples[0].values["lieu"] == ""
     reasons = [
         "no JSON",

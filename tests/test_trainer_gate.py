@@ -33,6 +33,18 @@ def test_below_forty_the_decision_is_provisional_and_says_so() -> None:
     assert not judge(exam(40, 0.9), exam(40, 0.1)).provisional
 
 
+def test_what_nobody_knows_counts_for_nobody() -> None:
+    """Half of the cheques without a known date: a date ruined on the other half is seen as if there were no others."""
+    known, nobody = np.ones((100, len(FIELDS))), np.full(100, np.nan)
+    rival, candidate = known.copy(), known.copy()
+    candidate[::2, 2] = 0
+    rival[1::2, 2] = candidate[1::2, 2] = nobody[1::2]
+    decision = judge(candidate, rival)
+    assert any("date fell from 100% to 0% against the base on 50 exam cheques" in why for why in decision.reasons)
+    candidate[::2, 2] = 1
+    assert judge(candidate, rival).promote
+
+
 def test_without_an_exam_only_the_safety_checks_decide() -> None:
     nothing = np.zeros((0, len(FIELDS)), bool)
     decision = judge(nothing, nothing)

@@ -57,6 +57,25 @@ def test_only_the_answer_is_learned(model: str) -> None:
     assert (batch["labels"] < 0).sum() > (batch["labels"] >= 0).sum() / 2
 
 
+def test_nothing_is_learned_of_a_value_that_nobody_knows(model: str) -> None:
+    from trainer.collate import Collator
+    from trainer.lora import load
+
+    engine, one = load(model, RECIPE, "cpu"), cheques(1)[0]
+    unknown = replace(one, values={**one.values, "date": "", "devise": ""}, unknown=frozenset(("date", "devise")))
+    batch = Collator(engine.processor, CHEQUE)([(one.open(), unknown.taught), (one.open(), unknown.values)])
+    masked, whole = batch["labels"].tolist()
+    assert batch["input_ids"][0].tolist() == batch["input_ids"][1].tolist()
+    left_out = [token for token, kept in zip(whole, masked, strict=True) if token != kept]
+    spelt = [engine.processor.tokenizer.decode([token]) for token in left_out]
+    assert len(spelt) == 2 and all('"' in token for token in spelt)  # that nothing follows the opening quote
+
+    other = replace(unknown, values={**unknown.values, "date": "2024-05-03"})
+    assert engine.loss([(one.open(), unknown.taught)], Collator(engine.processor, CHEQUE)) == pytest.approx(
+        engine.loss([(one.open(), other.taught)], Collator(engine.processor, CHEQUE))
+    )
+
+
 def test_an_adapter_on_both_towers_that_lowers_the_loss(model: str, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     trained = run(cheques(8), model, tmp_path, progress=lambda step, steps, *_: seen.append((step, steps)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL.Image import Image
 from cheques.fields import Form
 from cheques.images import BadImage, open_image
 from cheques.reading.base import base_identity
-from cheques.values import BadValue, canonical
+from cheques.values import canonical_values
 from trainer.draw import pixels_digest
 
 TRUTH = "truth.jsonl"
@@ -29,7 +30,9 @@ class Example:
     """One cheque with what is true of it.
 
     id: names it in reports. values: canonical, by field. written: as people typed them. digest: of the pixels.
-    origin: its bank and its hand, as far as they are known. `open` gives the RGB image and may raise BadImage.
+    origin: its bank and its hand, as far as they are known. unknown: fields of which nobody knows what is true (what
+    was typed has no canonical form); nothing is learned of them and nothing is judged by them. `open` gives the RGB
+    image and may raise BadImage.
     """
 
     id: str
@@ -38,24 +41,42 @@ class Example:
     digest: str = ""
     written: Mapping[str, str] | None = None
     origin: tuple[str, ...] = ()
+    unknown: frozenset[str] = frozenset()
+
+    @property
+    def taught(self) -> dict[str, str | None]:
+        """What is to be learned, by field; None for what is unknown."""
+        return {**self.values, **dict.fromkeys(self.unknown)}
 
 
 def example(
-    form: Form, id: str, written: Mapping[str, Any], source: Path | Image, origin: tuple[str, ...] = ()
+    form: Form,
+    id: str,
+    written: Mapping[str, str],
+    source: Path | Image,
+    origin: tuple[str, ...] = (),
+    unusable: Collection[str] | None = None,
 ) -> Example:
-    """An example from a file or an image already open. Raises BadValue, BadImage."""
-    values = {field.name: canonical(field, str(written.get(field.name, ""))) for field in form}
+    """An example from a file or an image already open. Raises BadImage.
+
+    written: as people type, so that some of it may have no canonical form and is unknown. unusable: those fields,
+    where `written` is canonical already.
+    """
+    values, refused = canonical_values(form, written) if unusable is None else (written, unusable)
     opened = open_image(source) if isinstance(source, Path) else source
-    digest = pixels_digest(opened)
-    kept = {name: str(value) for name, value in written.items() if name in form.names}
-    if isinstance(source, Path):
-        path = source
-        return Example(id, values, lambda: open_image(path), digest, kept, origin)
-    return Example(id, values, lambda: opened, digest, kept, origin)
+    return Example(
+        id,
+        {name: "" if name in refused else values.get(name, "") for name in form.names},
+        partial(open_image, source) if isinstance(source, Path) else lambda: opened,
+        pixels_digest(opened),
+        {name: value for name, value in written.items() if name in form.names},
+        origin,
+        frozenset(refused),
+    )
 
 
 def read_folder(folder: Path, form: Form) -> tuple[list[Example], list[str]]:
-    """The examples of a folder with truth.jsonl, and a line for each one left out (with its line number).
+    """The examples of a folder with truth.jsonl, and a line for each cheque or field left out (with its line number).
 
     A line is {"image": "c0001.png", field: text, …}; a field that is not given is empty. Raises DataError where
     there is no truth.jsonl or nothing usable in it.
@@ -74,15 +95,19 @@ def read_folder(folder: Path, form: Form) -> tuple[list[Example], list[str]]:
         if not line.strip():
             continue
         try:
-            examples.append(_of_line(folder, form, line))
-        except (BadImage, BadValue, DataError) as error:
+            one, refused = _of_line(folder, form, line)
+        except (BadImage, DataError) as error:
             problems.append(f"{path}:{number}: {error}")
+            continue
+        problems += [f"{path}:{number}: {error}" for error in refused]
+        if len(one.unknown) < len(form.names):
+            examples.append(one)
     if not examples:
         raise DataError(problems[0] if problems else f"{path} is empty: write one JSON object for each cheque")
     return examples, problems
 
 
-def _of_line(folder: Path, form: Form, line: str) -> Example:
+def _of_line(folder: Path, form: Form, line: str) -> tuple[Example, list[str]]:
     try:
         truth = json.loads(line)
     except ValueError as error:
@@ -96,7 +121,8 @@ def _of_line(folder: Path, form: Form, line: str) -> Example:
     if not values:
         raise DataError(f"none of the form's fields; it has {', '.join(form.names)}")
     origin = tuple(str(truth[key]) for key in ("bank", "hand") if truth.get(key))
-    return example(form, truth["image"], values, folder / truth["image"], origin)
+    one = example(form, truth["image"], values, folder / truth["image"], origin)
+    return one, [f"{error}; the line's other fields count" for error in canonical_values(form, values)[1].values()]
 
 
 def openable(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
@@ -113,7 +139,11 @@ def openable(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
 
 def dataset_hash(examples: Iterable[Example], form: Form, recipe: Any, model: str) -> str:
     """Equal for equal lessons, form, recipe and base, in any order: the same labels never train twice."""
-    lessons = sorted([one.id, one.digest, sorted(one.values.items())] for one in examples)
+    # Without what is unknown: once somebody corrects that label, it is another lesson.
+    lessons = sorted(
+        [one.id, one.digest, sorted((name, value) for name, value in one.taught.items() if value is not None)]
+        for one in examples
+    )
     content = {"lessons": lessons, "form": form.digest, "recipe": asdict(recipe), "base": base_identity(model)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -30,7 +30,10 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True)
 class Judged:
-    """One cheque: what is true, what was read, which fields are right, and whether the answer was valid JSON."""
+    """One cheque: what is true, what was read, which fields are right, and whether the answer was valid JSON.
+
+    right: without the fields of which the truth is not known.
+    """
 
     example: Example
     reading: Reading
@@ -66,16 +69,21 @@ class Scores:
 
     @cached_property
     def right(self) -> Right:
-        """(cheques, fields) which fields were read right."""
+        """(cheques, fields) which fields were read right; NaN where the truth is not known."""
         return as_right(self.form.names, [cheque.right for cheque in self.cheques])
 
     @property
     def rates(self) -> metrics.Floats:
-        return self.right.mean(axis=1) if self.n else np.zeros(0)
+        return np.array([cheque.rate for cheque in self.cheques])
 
     @property
     def mean(self) -> float | None:
         return float(self.rates.mean()) if self.n else None
+
+    def field_rates(self) -> dict[str, float]:
+        """By field of which any truth is known, how often it was read right."""
+        columns = zip(self.form.names, self.right.T, strict=True)
+        return {name: float(np.nanmean(column)) for name, column in columns if not np.isnan(column).all()}
 
     @property
     def hard(self) -> list[str]:
@@ -88,13 +96,13 @@ class Scores:
 
     def character_errors(self) -> float | None:
         """Edit distance over letters, all fields together."""
-        counts = [cheque.errors(name) for cheque in self.cheques for name in self.form.names]
+        counts = [cheque.errors(name) for cheque in self.cheques for name in cheque.right]
         letters = sum(length for _, length in counts)
         return sum(wrong for wrong, _ in counts) / letters if letters else None
 
     def confidences(self) -> tuple[metrics.Floats, metrics.Bools]:
         """Of every value: its confidence, and whether it is right."""
-        pairs = [(c.reading.confidence.get(f, 0.0), c.right[f]) for c in self.cheques for f in self.form.names]
+        pairs = [(c.reading.confidence.get(f, 0.0), right) for c in self.cheques for f, right in c.right.items()]
         return np.array([p for p, _ in pairs]), np.array([r for _, r in pairs], bool)
 
     def read_rate(self, target: float) -> float | None:
@@ -103,8 +111,9 @@ class Scores:
         A form without an amount: whole cheques. What holds a `?` is never taken.
         """
         names = [field.name for field in self.form if field.kind == "amount"][:1] or list(self.form.names)
-        trust = np.array([_trust(cheque.reading, names) for cheque in self.cheques])
-        right = np.array([all(cheque.right[name] for name in names) for cheque in self.cheques], bool)
+        known = [cheque for cheque in self.cheques if cheque.right.keys() >= set(names)]
+        trust = np.array([_trust(cheque.reading, names) for cheque in known])
+        right = np.array([all(cheque.right[name] for name in names) for cheque in known], bool)
         return metrics.read_rate(trust, right, target)
 
     def as_json(self) -> dict[str, Any]:
@@ -114,7 +123,7 @@ class Scores:
             "n": self.n,
             "mean": self.mean,
             "median": float(np.median(self.rates)) if self.n else None,
-            "fields": {f: float(self.right[:, i].mean()) for i, f in enumerate(self.form.names)} if self.n else {},
+            "fields": self.field_rates(),
             "valid_json": self.valid_json,
             "hard": len(self.hard),
             "ece": metrics.calibration_error(confidence, right),
@@ -125,7 +134,7 @@ class Scores:
 
     def beside(self) -> dict[str, Any]:
         """What a report gives beside them: letters wrong, and values that are the very text that people typed."""
-        written = [cheque.as_written(name) for cheque in self.cheques for name in self.form.names]
+        written = [cheque.as_written(name) for cheque in self.cheques for name in cheque.right]
         return {
             "character_errors": self.character_errors(),
             "as_written": sum(written) / len(written) if written else None,
@@ -160,12 +169,17 @@ def evaluate(
         readings = read_each(reader, images, form, adapter, constrained=constrained)
         taken += time.perf_counter() - began
         cheques += [
-            Judged(one, reading, exact(form, one.values, reading.values), fits(form, reading.raw))
+            Judged(one, reading, _known_right(form, one, reading), fits(form, reading.raw))
             for one, reading in zip(group, readings, strict=True)
         ]
         if on_read:
             on_read(len(cheques), len(examples))
     return Scores(form, tuple(cheques), taken)
+
+
+def _known_right(form: Form, one: Example, reading: Reading) -> dict[str, bool]:
+    same = exact(form, one.values, reading.values)
+    return {name: right for name, right in same.items() if name not in one.unknown}
 
 
 def valid_json(

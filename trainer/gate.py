@@ -12,7 +12,7 @@ from scipy import stats
 
 from trainer.recipe import Precision
 
-Right = NDArray[np.bool_]  # cheques x fields: was this field read exactly right?
+Right = NDArray[np.float64]  # cheques x fields: was this field read exactly right (1 or 0)? NaN: nobody knows
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,10 @@ def decide(
     """Judge a candidate against the champion (or the base where there is none) on the same exam cheques.
 
     candidate, rival: n x fields, the same cheques in the same order; n may be 0. Every refusal lists all its reasons.
+    A field of which the truth is not known on a cheque counts neither for that cheque nor for the field.
     """
     limits = thresholds or Thresholds()
+    candidate, rival = np.asarray(candidate, float), np.asarray(rival, float)
     n = len(candidate)
     refusals = [*_mean(candidate, rival, rival_name, limits), *_fields(fields, candidate, rival, rival_name, limits)]
     refusals += _safety(safety, limits)
@@ -87,7 +89,7 @@ def _mean(candidate: Right, rival: Right, name: str, limits: Thresholds) -> list
         if gain < -1e-9:
             return [f"mean exact match fell by {_points(-gain)} against {name} on {n} exam cheques"]
         return []
-    lower = lower_end(candidate.mean(axis=1) - rival.mean(axis=1), limits.level)
+    lower = lower_end(_rates(candidate) - _rates(rival), limits.level)
     if lower < -limits.mean_loss:
         loss = _points(limits.mean_loss)
         return [
@@ -98,7 +100,13 @@ def _mean(candidate: Right, rival: Right, name: str, limits: Thresholds) -> list
 
 
 def _gain(candidate: Right, rival: Right) -> float:
-    return float(candidate.mean()) - float(rival.mean())
+    return float(_rates(candidate).mean()) - float(_rates(rival).mean())
+
+
+def _rates(right: Right) -> NDArray[np.float64]:
+    """Of each cheque the share of its fields, among those known, that are right."""
+    rates: NDArray[np.float64] = np.nanmean(right, axis=1)
+    return rates
 
 
 def lower_end(differences: NDArray[np.float64], level: float) -> float:
@@ -110,12 +118,12 @@ def lower_end(differences: NDArray[np.float64], level: float) -> float:
 
 
 def _fields(fields: tuple[str, ...], candidate: Right, rival: Right, name: str, limits: Thresholds) -> list[str]:
-    n = len(candidate)
-    if n == 0:
-        return []
     refusals = []
     for column, field in enumerate(fields):
-        now, then = candidate[:, column], rival[:, column]
+        known = ~np.isnan(candidate[:, column])
+        n, now, then = int(known.sum()), candidate[known, column] == 1, rival[known, column] == 1
+        if n == 0:
+            continue
         fall = float(then.mean() - now.mean())
         # One test for each field: Bonferroni keeps the whole family at the level.
         beyond_chance = fall_p(now, then) < (1 - limits.level) / len(fields)
@@ -160,7 +168,7 @@ def _praise(candidate: Right, rival: Right, name: str, limits: Thresholds) -> st
     gain = _gain(candidate, rival) * 100
     if n < limits.firm_from:
         return f"provisional ({n} exam cheques: too few): mean exact match {gain:+.1f} points against {name}"
-    lower = lower_end(candidate.mean(axis=1) - rival.mean(axis=1), limits.level) * 100
+    lower = lower_end(_rates(candidate) - _rates(rival), limits.level) * 100
     return f"mean exact match {gain:+.1f} points against {name} (at least {lower:+.1f} at 95 %, {n} exam cheques)"
 
 
@@ -169,5 +177,6 @@ def _points(share: float) -> str:
 
 
 def as_right(fields: tuple[str, ...], cheques: list[Mapping[str, bool]]) -> Right:
-    """Exact matches cheque by cheque as the array that the gate judges."""
-    return np.array([[cheque[name] for name in fields] for cheque in cheques], bool).reshape(len(cheques), len(fields))
+    """Exact matches cheque by cheque as the array that the gate judges; a field that is missing is not known."""
+    rows = [[float(cheque.get(name, math.nan)) for name in fields] for cheque in cheques]
+    return np.array(rows, float).reshape(len(cheques), len(fields))

@@ -26,7 +26,7 @@ from trainer.collate import Collator
 from trainer.presets import check_fits
 from trainer.recipe import LoraRecipe, Precision, TrainingError
 
-Cheques = Sequence[tuple[Image, Mapping[str, str]]]
+Cheques = Sequence[tuple[Image, Mapping[str, str | None]]]  # None: not known, nothing is learned of it
 CLIP = 1.0
 Choice = Literal["auto", "unsloth", "peft"]
 PARITY = 8  # cheques whose readings are compared with those of the adapter reloaded

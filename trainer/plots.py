@@ -23,7 +23,7 @@ def field_bars(scores: Mapping[str, Scores]) -> str:
     width = 0.8 / len(scores)
     for place, (name, colour) in enumerate(zip(scores, COLOURS, strict=False)):
         at = np.arange(len(fields)) + (place - (len(scores) - 1) / 2) * width
-        axes.barh(at, scores[name].right.mean(axis=0), width, label=name, color=colour)
+        axes.barh(at, [scores[name].field_rates().get(field, 0.0) for field in fields], width, label=name, color=colour)
     axes.set_yticks(range(len(fields)), fields)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)

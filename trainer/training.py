@@ -168,7 +168,7 @@ class _Training:
         began = time.monotonic()
         count = round(self.recipe.hard * len(self.learn))
         if count:
-            losses = [self.engine.loss([(one.open(), one.values)], self.collate) for one in self.learn]
+            losses = [self.engine.loss([(one.open(), one.taught)], self.collate) for one in self.learn]
             self.state.hard = sorted(range(len(losses)), key=lambda index: -losses[index])[:count]
         self.state.stops = [self._loss_apart()] if self.apart else []
         self.state.seconds += time.monotonic() - began
@@ -190,7 +190,7 @@ class _Training:
     def _loss_apart(self) -> float:
         size = self.recipe.batch
         groups = [self.apart[start : start + size] for start in range(0, len(self.apart), size)]
-        losses = [self.engine.loss([(one.open(), one.values) for one in group], self.collate) for group in groups]
+        losses = [self.engine.loss([(one.open(), one.taught) for one in group], self.collate) for group in groups]
         total: float = sum(loss * len(group) for loss, group in zip(losses, groups, strict=True))
         self.curves.add(self.state.step, loss_apart=total / len(self.apart))
         return total / len(self.apart)
@@ -217,8 +217,8 @@ class _Training:
             return 0  # what is drawn is a cheque: it teaches nothing about another form
         return round(lessons * self.recipe.drawn / (1 - self.recipe.drawn))
 
-    def _opened(self, batch: list[tuple[str, int]]) -> list[tuple[Image, Mapping[str, str]]]:
-        opened = list[tuple[Image, Mapping[str, str]]]()
+    def _opened(self, batch: list[tuple[str, int]]) -> list[tuple[Image, Mapping[str, str | None]]]:
+        opened = list[tuple[Image, Mapping[str, str | None]]]()
         for kind, number in batch:
             if kind == "drawn":
                 from cheques.drawing import draw_cheque
@@ -227,7 +227,7 @@ class _Training:
                 opened.append((drawn.image, drawn.truth))
             else:
                 one, seed = self.learn[number], f"{self.recipe.seed}:{self.state.step}:{number}"
-                opened.append((augmented(one.open(), seed, self.recipe.augment), one.values))
+                opened.append((augmented(one.open(), seed, self.recipe.augment), one.taught))
         return opened
 
     def _save_checkpoint(self) -> None:

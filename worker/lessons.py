@@ -12,7 +12,6 @@ from PIL.Image import Image
 
 from cheques.fields import Form
 from cheques.images import BadImage
-from cheques.values import BadValue
 from studio.client import Studio
 from studio.config import Config
 from studio.formats import Label, disagreements, truth
@@ -88,14 +87,15 @@ def examples(
     for label in labels:
         try:
             path = _kept(images, label, draw, fetch)
-            found.append(example(form, str(label.task), label.values, path))
         except BadImage as error:
             log.warning("label.left_out", task=label.task, reason=str(error))
             left_out["image cannot be read"] += 1
-        except BadValue:
-            # The reason would repeat what is written on the cheque.
-            log.warning("label.left_out", task=label.task, reason="a value that its field cannot have")
-            left_out["a value that its field cannot have"] += 1
+            continue
+        if label.unusable:  # why, in a word: what was typed may be personal
+            log.warning("label.fields_left_out", task=label.task, fields=label.unusable)
+            left_out["fields without a canonical form"] += len(label.unusable)
+        if len(label.unusable) < len(form.names):
+            found.append(example(form, str(label.task), label.values, path, unusable=label.unusable))
     return found, left_out
 
 

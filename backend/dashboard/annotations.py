@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trainer.draw import Place
 
 OVERLAP_SECONDS = 120.0  # asked for again at each refresh: clocks differ, and a change may commit late
-FORMAT = 2  # of the rows; another one and the file is begun anew
+FORMAT = 3  # of the rows; another one and the file is begun anew
 
 
 class Annotations:

@@ -25,12 +25,13 @@ from trainer.versions import Version
 class Graded:
     """The exam as one version read it. confidence, right: n x fields; a cheque with a "?" has confidence NEVER.
 
+    right is NaN where the truth of a field is not known: that value, and that cheque as a whole, are not counted.
     tasks: those that were judged when the version was made. later: how many were labelled since, the last of the rows.
     """
 
     fields: tuple[str, ...]
     confidence: NDArray[np.float64]
-    right: NDArray[np.bool_]
+    right: NDArray[np.float64]
     tasks: frozenset[str] = frozenset()
     later: int = 0
 
@@ -38,14 +39,16 @@ class Graded:
         """A whole cheque is as sure as its least sure field, and right when every field is."""
         if not len(self.confidence):
             return np.zeros(0), np.zeros(0, bool)
-        return np.asarray(self.confidence.min(axis=1)), np.asarray(self.right.all(axis=1), bool)
+        known = ~np.isnan(self.right).any(axis=1)
+        return np.asarray(self.confidence[known].min(axis=1)), np.asarray(self.right[known].all(axis=1), bool)
 
     def field(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         column = self.fields.index(name)
-        return self.confidence[:, column], self.right[:, column]
+        known = ~np.isnan(self.right[:, column])
+        return self.confidence[known, column], self.right[known, column] == 1
 
 
-NOTHING = Graded((), np.zeros((0, 0)), np.zeros((0, 0), bool))
+NOTHING = Graded((), np.zeros((0, 0)), np.zeros((0, 0)))
 
 
 def graded(version: Version | None) -> Graded:
@@ -59,11 +62,11 @@ def graded(version: Version | None) -> Graded:
     cheques = [one for one in report.get("cheques") or () if _is_graded(one)]
     if not cheques:
         return NOTHING
-    fields = tuple(cheques[0]["right"])
+    fields = tuple(dict.fromkeys(name for one in cheques for name in one["right"]))
     return Graded(
         fields,
         np.array([[_confidence(one, name) for name in fields] for one in cheques], float),
-        np.array([[bool(one["right"].get(name)) for name in fields] for one in cheques], bool),
+        np.array([[one["right"].get(name, np.nan) for name in fields] for one in cheques], float),
         frozenset(str(one.get("id", "")) for one in cheques),
     )
 
@@ -85,13 +88,13 @@ def with_later(
         same = exact(form, true[task].values, reading.values)
         unread = [name for name in fields if reading.values.get(name) == UNREADABLE]
         confidence.append([NEVER if name in unread else reading.confidence.get(name, 0.0) for name in fields])
-        right.append([same[name] for name in fields])
+        right.append([same[name] if name in true[task].values else np.nan for name in fields])
     if not readings:
         return judged
     return Graded(
         fields,
         np.concatenate([judged.confidence.reshape(-1, len(fields)), np.array(confidence, float)]),
-        np.concatenate([judged.right.reshape(-1, len(fields)), np.array(right, bool)]),
+        np.concatenate([judged.right.reshape(-1, len(fields)), np.array(right, float)]),
         judged.tasks,
         len(readings),
     )

@@ -200,7 +200,7 @@ PRIOR = Calibration(
 
 
 def fit(form: Form, evidence: Sequence[Evidence], right: Sequence[Mapping[str, bool]]) -> Calibration:
-    """The calibration that these readings teach: evidence of each, and which of its fields were right.
+    """The calibration that these readings teach: evidence of each, and which of its fields were right (if known).
 
     Returns PRIOR where they are too few (ENOUGH values, ENOUGH_OF_EACH of either kind) to teach anything.
     """
@@ -208,7 +208,7 @@ def fit(form: Form, evidence: Sequence[Evidence], right: Sequence[Mapping[str, b
         (name, reading[name], int(truth[name]))
         for reading, truth in zip(evidence, right, strict=True)
         for name in form.names
-        if "total" in reading.get(name, {})
+        if "total" in reading.get(name, {}) and name in truth
     ]
     outcomes = np.array([outcome for _, _, outcome in rows])
     if len(rows) < ENOUGH or min(outcomes.sum(), len(rows) - outcomes.sum()) < ENOUGH_OF_EACH:

@@ -105,19 +105,29 @@ def _longest_value(schema: dict[str, Any]) -> int:
 
 
 def fits(form: Form, raw: str) -> bool:
-    """Is the text a JSON object with exactly the form's fields in their order, and each value as its kind demands?"""
-    try:
-        values = json.loads(raw)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(values, dict) and tuple(values) == form.names and all(map(_fits, form, values.values()))
+    """Is the text valid JSON for the form: an object that has its fields, and no others? What they say is not asked."""
+    values = _parsed(raw)
+    return isinstance(values, dict) and values.keys() == set(form.names)
 
 
-def _fits(field: Field, value: object) -> bool:
+def holds(form: Form, raw: str) -> bool:
+    """Did a grammar of the form make this text: its fields in their order, each value as its kind demands?"""
+    values = _parsed(raw)
+    return isinstance(values, dict) and tuple(values) == form.names and all(map(_holds, form, values.values()))
+
+
+def _holds(field: Field, value: object) -> bool:
     schema = field.schema
     if "enum" in schema:
         return value in schema["enum"]
     return isinstance(value, str) and re.search(schema["pattern"], value) is not None
+
+
+def _parsed(raw: str) -> object:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _line(error: object) -> str:

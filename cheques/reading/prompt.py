@@ -25,11 +25,11 @@ def messages(form: Form) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question(form)}]}]
 
 
-def conversation(form: Form, values: Mapping[str, str]) -> list[dict[str, Any]]:
+def conversation(form: Form, values: Mapping[str, str | None]) -> list[dict[str, Any]]:
     """The whole chat as it is trained: the question and the answer."""
     return [*messages(form), {"role": "assistant", "content": [{"type": "text", "text": answer(form, values)}]}]
 
 
-def answer(form: Form, values: Mapping[str, str]) -> str:
-    """The JSON that answers, on one line, its keys in the form's order; a missing value is empty."""
-    return json.dumps({name: values.get(name, "") for name in form.names}, ensure_ascii=False)
+def answer(form: Form, values: Mapping[str, str | None]) -> str:
+    """The JSON that answers, on one line, its keys in the form's order; a missing value, or None, is empty."""
+    return json.dumps({name: values.get(name) or "" for name in form.names}, ensure_ascii=False)

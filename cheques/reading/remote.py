@@ -13,7 +13,7 @@ from PIL.Image import Image
 from cheques.fields import Form
 from cheques.reading.answers import calibration_of, reading
 from cheques.reading.confidence import FORCED, Calibration, Token
-from cheques.reading.grammar import fits, longest_answer, pattern
+from cheques.reading.grammar import holds, longest_answer, pattern
 from cheques.reading.paper import readable
 from cheques.reading.prompt import messages
 from cheques.reading.reader import Adapter, ReaderError, Reading
@@ -74,7 +74,7 @@ class RemoteReader:
         choice = self._server.complete(body)
         with self._server.expected("message"):
             content, cut = choice["message"]["content"] or "", choice["finish_reason"] == "length"
-        if constrained and not cut and not fits(form, content):
+        if constrained and not cut and not holds(form, content):
             raise ReaderError("the reader's server does not hold its answers to the form: use vLLM 0.12 or later")
         with self._server.expected("log-probabilities"):
             tokens = tokens_of(choice, content)
