@@ -44,7 +44,7 @@ GROUPED = r"[1-9]\d{0,2}(?:(?P<mark>[ .,'])\d{3})(?:(?P=mark)\d{3})*"
 ONE = re.compile(rf"(?P<before>{UNIT})?\s*(?P<number>{NUMBER}(?:-\d\d)?)(?:\s?[.,]\s?--?|\.)?\s*(?P<after>{UNIT})?")
 # "12 € 50", "12 euros et 5 centimes", "1234 56/100 €"
 TWO = re.compile(
-    rf"(?P<before>{UNIT})?\s*(?P<number>{NUMBER})(?:\s*(?P<unit>{UNIT}))?\s?[.,]?(?:\s+(?:et|and))?\s*"
+    rf"(?P<before>{UNIT})?\s*(?P<number>{NUMBER})(?:\s*(?!et\b|and\b)(?P<unit>{UNIT}))?\s?[.,]?(?:\s+(?:et|and))?\s*"
     rf"(?<!\d)(?P<part>\d{{1,3}})\s*(?:/\s*(?P<of>1000?))?\s*(?P<after>{UNIT})?"
 )
 
@@ -58,7 +58,8 @@ def readings(text: str, currency: str = "") -> list[str]:
     text = re.sub(r"^-+ ?(\d.*\d) ?-+$", r"\1", text)  # a fence of dashes; one dash alone is a minus
     numbers: set[Decimal] = set()
     places: set[int] = set()
-    if one := ONE.fullmatch(text):
+    one, two = ONE.fullmatch(text), TWO.fullmatch(text)
+    if one and not (one["after"] and _part(one["after"]) and two):
         units = [unit for unit in (one["before"], one["after"]) if unit]
         places = _places(currency, units)
         if one["after"] and _part(one["after"]):
@@ -66,10 +67,11 @@ def readings(text: str, currency: str = "") -> list[str]:
         else:
             point = currency in POINT or any(POINT & meant(unit) for unit in units)
             numbers = {number for decimals in places for number in _numbers(one["number"], decimals, point)}
-    elif (two := TWO.fullmatch(text)) and (two["unit"] or two["of"]):
+    elif two:
         places = _places(currency, [unit for unit in (two["before"], two["unit"], two["after"]) if unit])
         decimals = len(two["of"]) - 1 if two["of"] else _part(two["after"] or "")
-        if two["of"] or not two["after"] or decimals:
+        # What stands apart is a part by its name, or by its place right after the currency.
+        if decimals or (two["unit"] and not two["after"]):
             numbers = _with_part(two["number"], two["part"], places, decimals)
     decided = precision(currency) if currency else min(places) if len(places) == 1 else None
     if len(numbers) == 1 and decided is not None and not _has(min(numbers), decided):

@@ -8,13 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-from cheques.fields import CHEQUE, UNREADABLE, Field, Form, Kind
-from cheques.values import one_line
+from cheques.fields import UNREADABLE, Field, Form, Kind
+from cheques.values import one_line, plain
 
 HINT = "verifier"  # the key of task data that names the doubtful fields
 DEFAULT_CONFIG = Path(__file__).with_name("labeling_config.xml")
 
-NAMED: dict[str, Kind] = {f.name: f.kind for f in CHEQUE} | {"montant": "amount", "amount": "amount", "total": "amount"}
+# The words of a name that say a field's kind, the first kind that fits: an amount in words names an amount as well.
+NAMED: dict[Kind, str] = {
+    "words": "lettres words letras worten buchstaben legalamount",
+    "date": "date fecha datum echeance vencimiento falligkeit",
+    "amount": "montant amount total somme sum courtesy importe monto cantidad betrag summe",
+}
+# What these name has more to say than its kind, or is something else: the currency of an amount, a place with a date.
+NOT_NAMED = "devise currency moneda divisa wahrung lieu ville place city lugar ort"
 
 
 class BadConfig(ValueError):
@@ -106,12 +113,11 @@ def _choices(control: Any) -> list[str]:
 
 def kind_of_name(name: str) -> Kind:
     """What a field's name says about its kind: `date_echeance` is a date, `montant_ttc` an amount; else text."""
-    lowered = name.lower()
-    if lowered in NAMED:
-        return NAMED[lowered]
-    if "lettres" in lowered.split("_"):
-        return "words"
-    return NAMED.get(re.split(r"[_\W]", lowered)[0], "text")
+    bare = plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
+    said = set(re.findall(r"[a-z]+", re.sub(r"legal[\W_]*amount", "legalamount", bare)))
+    if said & set(NOT_NAMED.split()):
+        return "text"
+    return next((kind for kind, words in NAMED.items() if said & set(words.split())), "text")
 
 
 def _titles(tree: Any) -> dict[str, str]:

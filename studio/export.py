@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cheques.fields import CHEQUE, Field, Form
-from studio.config import NAMED, Config
+from studio.config import Config, kind_of_name
 from studio.connection import StudioError
 from studio.formats import Label, label
 
@@ -52,12 +52,12 @@ def _config(tasks: list[dict[str, Any]]) -> Config:
         name, value = str(region.get("from_name", "")), region["value"]
         if "text" in value or "choices" in value:
             kinds[name] = "choice" if "choices" in value else "text"
-            given = value.get("choices") or ()
-            choices.setdefault(name, {}).update(dict.fromkeys(str(one) for one in given))
+            given = value.get("choices")
+            choices.setdefault(name, {}).update(dict.fromkeys(map(str, given if isinstance(given, list) else ())))
     known = [name for name in CHEQUE.names if name in kinds]
     names = [*known, *sorted(set(kinds) - set(known))]
     fields = [
-        Field(name, "choice" if kinds[name] == "choice" else NAMED.get(name, "text"), choices=tuple(choices[name]))
+        Field(name, "choice" if kinds[name] == "choice" else kind_of_name(name), choices=tuple(choices[name]))
         for name in names
         if name
     ]
@@ -70,6 +70,7 @@ def _regions(tasks: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
         snapshots = [one.get("prediction") for one in annotations]
         # Most exports hold the ids of predictions alone.
         for source in [*annotations, *snapshots, *(task.get("predictions") or ())]:
-            for region in (source.get("result") or ()) if isinstance(source, dict) else ():
+            result = source.get("result") if isinstance(source, dict) else None
+            for region in result if isinstance(result, list) else ():
                 if isinstance(region, dict) and isinstance(region.get("value"), dict):
                     yield region

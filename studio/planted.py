@@ -21,7 +21,7 @@ from cheques.amounts import cents_of_words
 from cheques.disk import whole_lines
 from cheques.fields import EMPTY, UNREADABLE, Field, Form
 from cheques.reading.reader import Reading
-from cheques.values import BadValue, canonical
+from cheques.values import BadValue, as_number, canonical, currency_of
 from studio.formats import Change, Label
 
 RECORD = "planted.jsonl"  # in the project's folder, beside its draw
@@ -65,24 +65,33 @@ def plant(
     others: by field, values that were read on other cheques; for what can only be taken for another's (a payee).
     """
     rng = random.Random(f"{salt}:{task}:{version}")
+    currency = currency_of(form, reading.values)
     for field in rng.sample(list(form), len(form.fields)):
         read = reading.values.get(field.name, EMPTY)
         # What is shown instead of a doubtful reading might happen to be the truth, and would be taken away again.
         if reading.confidence.get(field.name, 0.0) < SURE or read in (EMPTY, UNREADABLE):
             continue
-        if not _is_canonical(field, read):
+        if not _is_canonical(field, read, currency):
             continue
         wrong = SLIPS[field.kind](rng, field, read, others.get(field.name, ()))
-        if wrong and wrong != read and _is_canonical(field, wrong):
+        if wrong and wrong != read and _is_canonical(field, wrong, currency):
             return Planted(str(task), version, field.name, read, wrong)
     return None
 
 
-def _is_canonical(field: Field, text: str) -> bool:
+def _is_canonical(field: Field, text: str, currency: str) -> bool:
+    if field.kind == "amount":
+        return as_number(text) is not None
     try:
-        return canonical(field, text) == text
+        return canonical(field, text, currency) == text
     except BadValue:
         return False
+
+
+def _same(one: str, other: str) -> bool:
+    """Are they the same value? A label's amount has its currency's decimals, what was planted those of the reader."""
+    number = as_number(one)
+    return one == other or (number is not None and number == as_number(other))
 
 
 def _digit(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
@@ -169,11 +178,11 @@ def checked(label: Label, planted: Sequence[Planted]) -> Checked:
     and counted, whatever the person did.
     """
     for one in planted:
-        value = label.values.get(one.field)
-        if label.shown is not None and label.version == one.version and label.shown.get(one.field) == one.shown:
-            told = None if label.skipped or label.ambiguous else value != one.shown
+        value, shown = label.values.get(one.field, ""), (label.shown or {}).get(one.field, "")
+        if label.shown is not None and label.version == one.version and _same(shown, one.shown):
+            told = None if label.skipped or label.ambiguous else not _same(value, one.shown)
             return Checked(_without(label, one), one.field, told)
-        if label.shown is None and not label.offered and not label.imported and value == one.shown:
+        if label.shown is None and not label.offered and not label.imported and _same(value, one.shown):
             # What was shown is not known any more, and people do not hit upon such a value by themselves.
             return Checked(_without(label, one))
     return Checked(label)
@@ -181,10 +190,10 @@ def checked(label: Label, planted: Sequence[Planted]) -> Checked:
 
 def _without(label: Label, one: Planted) -> Label:
     values = dict(label.values)
-    if values.get(one.field) == one.shown:
+    if _same(values.get(one.field, ""), one.shown):
         values[one.field] = one.read
     if label.shown is None:
         return replace(label, values=values)
-    change: Change = "accepted" if values.get(one.field) == one.read else "corrected"
+    change: Change = "accepted" if _same(values.get(one.field, ""), one.read) else "corrected"
     shown = {**label.shown, one.field: one.read}
     return replace(label, values=values, shown=shown, changed={**label.changed, one.field: change})

@@ -53,6 +53,18 @@ def test_an_invoice_is_a_form_too() -> None:
         ("date_echeance", "date"),
         ("mandataire", "text"),
         ("lieu", "text"),
+        *(
+            (name, "words")
+            for name in ("amount_words", "LegalAmount", "amount_in_words", "montant en lettres", "legal_amount")
+        ),
+        *((name, "words") for name in ("Montant (en toutes lettres)", "amountInWords", "importe_en_letras")),
+        *((name, "words") for name in ("Betrag in Worten", "LegalAmount", "cantidad en letras", "Amount in words")),
+        *((name, "amount") for name in ("courtesy_amount", "Somme", "importe", "Betrag", "net_amount", "montantTTC")),
+        *((name, "amount") for name in ("total_general", "Summe", "monto", "montant_en_chiffres", "numeric_amount")),
+        *((name, "date") for name in ("fecha", "Datum", "due_date", "Date d'émission", "échéance", "dateEcheance")),
+        *((name, "date") for name in ("Fälligkeit", "fecha_de_emision", "cheque date", "invoice-date")),
+        *((name, "text") for name in ("payee", "beneficiario", "Empfänger", "place", "lugar", "Ort", "lieu_et_date")),
+        *((name, "text") for name in ("currency", "devise_du_montant", "amount_currency", "updated", "legal_name", "")),
     ],
 )
 def test_a_name_says_the_kind(name: str, kind: str) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
+
+from cheques.figures import precision, written
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ def choose_cents(rng: random.Random, currency: Currency) -> int:
     return whole * 100 + rng.randrange(100)
 
 
-def canonical(cents: int) -> str:
-    return f"{cents // 100}.{cents % 100:02d}"
+def canonical(cents: int, currency: Currency) -> str:
+    return written(Decimal(cents).scaleb(-2), precision(currency.code))
 
 
 @lru_cache(maxsize=8192)
@@ -113,7 +116,7 @@ def figures(rng: random.Random, cents: int, currency: Currency, *, symbol: bool 
     """An amount in figures, in one of the notations that people use. `symbol` True or False decides the currency."""
     whole, part = divmod(cents, 100)
     group = " " if currency.code != "CHF" else rng.choice(" '")
-    if rng.random() < 0.1 and currency.code not in ("CHF", "CAD", "USD", "GBP"):
+    if rng.random() < 0.1 and currency.code not in ("CHF", "CAD", "USD", "GBP", "TND"):  # 12.500 DT is 12 and a half
         group = "."
     grouped = f"{whole:,}".replace(",", group) if rng.random() < 0.65 else str(whole)
     comma = "," if rng.random() < 0.8 or group == "." else "."

@@ -47,7 +47,7 @@ def choose_content(rng: random.Random, hand: Hand) -> Content:
     }
     texts = {name: "" if name == empty else suited(text, hand) for name, text in texts.items()}
     truth = {
-        "montant_numerique": amounts.canonical(in_figures),
+        "montant_numerique": amounts.canonical(in_figures, currency),
         "montant_lettres": words,
         "date": day.isoformat(),
         "beneficiaire": texts["beneficiaire"],

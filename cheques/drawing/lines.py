@@ -33,7 +33,7 @@ def choose_line(rng: random.Random, hand: Hand) -> Line:
     currency = amounts.choose_currency(rng)
     if chance < 0.3:
         cents = amounts.choose_cents(rng, currency)
-        return Line(amounts.figures(rng, cents, currency), "montant_numerique", amounts.canonical(cents))
+        return Line(amounts.figures(rng, cents, currency), "montant_numerique", amounts.canonical(cents, currency))
     if chance < 0.6:
         text = amounts.words(rng, amounts.choose_cents(rng, currency), currency)
         return Line(in_some_case(rng, text, hand), "montant_lettres", text)
