@@ -26,7 +26,7 @@ from cheques.images import fingerprint
 from cheques.log import log_to_stderr, place_of
 from cheques.reading.card import Card, uses_card
 from cheques.reading.reader import Reader, open_reader
-from cheques.settings import BadSettings, Settings, check_redis, is_loopback, keep_private
+from cheques.settings import BadSettings, Settings, check_redis, is_loopback, keep_private, remarks
 from cheques.settings import settings as settings_of_this_process
 from studio.config import DEFAULT_CONFIG, BadConfig, read_config
 from studio.images import fetch_image
@@ -51,6 +51,8 @@ def create_app(
     check(settings)
     keep_private(settings.home)
     log_to_stderr()
+    for remark in remarks(settings):
+        log.warning("setting.idle", reason=remark)
     card = Card(settings.home) if uses_card(settings) else None
     resident = Resident(reader or (lambda: open_reader(settings)), settings.batch, card)
     pool = ThreadPoolExecutor(FETCHERS, "fetch")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
-from cheques.settings import BadSettings, Settings, check_redis, has_password
+from cheques.settings import BadSettings, Settings, check_redis, has_password, remarks
 
 if TYPE_CHECKING:
     from studio.client import Studio
@@ -55,6 +55,12 @@ def machine(settings: Settings) -> Iterator[Finding]:
     if settings.files_root and not settings.files_root.is_dir():
         remedy = "set CHEQUEMATE_FILES_ROOT to Label Studio's document root, or unset it to fetch images over HTTP"
         yield Finding("broken", f"files_root {settings.files_root} is no folder", remedy)
+
+
+def configuration(settings: Settings) -> Iterator[Finding]:
+    for remark in remarks(settings):
+        what, _, remedy = remark.partition("; ")
+        yield Finding("doubtful", what, remedy)
 
 
 def redis_and_worker(settings: Settings) -> Iterator[Finding]:

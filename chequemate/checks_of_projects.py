@@ -31,6 +31,9 @@ def project(studio: Studio, settings: Settings, number: int, backend_is_up: bool
         for remark in remarks(about, config):
             what, _, remedy = remark.rpartition("; ")
             yield Finding("doubtful", f"{head}: {what or remark}", remedy if what else "")
+        if strange := sorted(set(settings.worth) - set(config.form.names)):
+            remedy = f"its fields are {', '.join(config.form.names)}"
+            yield Finding("doubtful", f"{head}: CHEQUEMATE_WORTH names {', '.join(strange)}, no field of it", remedy)
         yield from _registration(studio, settings, number, head, backend_is_up)
         yield from _order(studio, about, head)
         yield from _images(studio, settings, about, config, head)

@@ -42,6 +42,7 @@ def findings(settings: Settings, project: int | None = None) -> Iterator[Finding
     from studio.projects import served
 
     yield from checks.machine(settings)
+    yield from checks.configuration(settings)
     yield from checks.redis_and_worker(settings)
     yield from checks.failed_jobs(settings)
     backend_is_up = False

@@ -42,6 +42,10 @@ def serve() -> None:
 
 def until_stopped(stack: Stack, console: Console, begin: Callable[[], None]) -> None:
     """Begin, and keep the stack until Ctrl-C or a signal to end; then end all of it."""
+    from cheques.settings import remarks
+
+    for remark in remarks(stack.settings):
+        console.print(f"note: {remark}", style="yellow", markup=False, soft_wrap=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -20,6 +23,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
+DOTENV = ".env"
+ENCODING = "utf-8-sig"  # the mark that Windows writes first would become a part of the first name
+OTHERS = ("CHEQUEMATE_LABEL_STUDIO", "CHEQUEMATE_WORKER_PID")  # are read elsewhere, and are no settings
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
 
@@ -27,7 +33,12 @@ class Settings(BaseSettings):
     """Every setting with its default. The README's table is made from these descriptions."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHEQUEMATE_", env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+        env_prefix="CHEQUEMATE_",
+        env_file=DOTENV,
+        env_file_encoding=ENCODING,
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     home: Path = Field(Path(".chequemate"), description="where versions, the draw and the logs live")
@@ -121,6 +132,15 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("image_hosts")
+    @classmethod
+    def _names_alone(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [host for host in hosts if "/" in host]:
+            raise ValueError(
+                f"{wrong[0]} is no host: give the name alone, such as images.example or images.example:8443"
+            )
+        return hosts
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
@@ -210,5 +230,43 @@ def settings() -> Settings:
             f"CHEQUEMATE_{str(e['loc'][0]).upper().removeprefix('CHEQUEMATE_')}: {e['msg']}" for e in error.errors()
         )
         raise BadSettings(f"settings: {wrong}; correct the environment or .env") from None
+    except UnicodeDecodeError:
+        raise BadSettings("settings: .env is not UTF-8; save it as UTF-8") from None
     except SettingsError:  # raised before any validation
         raise BadSettings('settings: CHEQUEMATE_WORTH: give it as JSON, such as {"date": 2}') from None
+
+
+def remarks(settings: Settings) -> list[str]:
+    """What is set and does nothing, one line each with its remedy: misspelt names, what another setting makes idle."""
+    everything = dotenv_values(DOTENV, encoding=ENCODING) | os.environ
+    given = {name.upper(): value for name, value in everything.items() if value}
+    variables = {
+        name: about.validation_alias.choices
+        if isinstance(about.validation_alias, AliasChoices)
+        else [f"CHEQUEMATE_{name.upper()}"]
+        for name, about in Settings.model_fields.items()
+    }
+    files = {f"CHEQUEMATE_{name.upper()}_FILE": variable for name, variable in variables.items()}
+    known = {str(variable) for names in variables.values() for variable in names} | {*files} & {*os.environ}
+    found = []
+    for name in sorted(given):
+        if name.startswith("CHEQUEMATE_") and name not in known and name not in OTHERS:
+            nearest = get_close_matches(name, known, 1, 0.75)
+            if name in files:
+                found.append(f"{name} is not read from {DOTENV}, and does nothing; set it in the environment")
+                continue
+            remedy = f"did you mean {nearest[0]}?" if nearest else "correct the name by the README's table, or unset it"
+            found.append(f"{name} is no setting, and does nothing; {remedy}")
+    for file, names in files.items():
+        if file in given and (named := [str(name) for name in names if str(name) in given]):
+            found.append(f"{file} does nothing, for {named[0]} is set; unset one")
+    for names in variables.values():
+        if len({given[name] for name in map(str, names) if name in given}) > 1:
+            found.append(f"{' and '.join(map(str, names))} differ, and one of them does nothing; unset one")
+    if settings.reader_key and not settings.reader_url:
+        found.append("CHEQUEMATE_READER_KEY does nothing; set CHEQUEMATE_READER_URL with it, or unset it")
+    if "user" in settings.model_fields_set and settings.password is None:
+        found.append("CHEQUEMATE_USER does nothing; set CHEQUEMATE_PASSWORD with it, or unset it")
+    if settings.training_log and importlib.util.find_spec("tensorboard") is None:
+        found.append("CHEQUEMATE_TRAINING_LOG cannot be written to; pip install tensorboard, or unset it")
+    return found

@@ -111,6 +111,10 @@ class TestWithTheWholeStack:
     def test_nothing_is_said_of_what_is_right(self, stack: Stack, project: Project) -> None:
         assert [line for line in self.told(stack, project) if "GB free" not in line] == []
 
+    def test_a_worth_of_no_field(self, stack: Stack, project: Project) -> None:
+        lines = self.told(stack, project, worth={"date": 2.0, "dates": 1.0})
+        assert any("CHEQUEMATE_WORTH names dates, no field of it -> its fields are montant_" in line for line in lines)
+
     def test_a_wrong_token(self, stack: Stack, project: Project) -> None:
         assert "set a valid CHEQUEMATE_STUDIO_TOKEN" in self.told(stack, project, studio_token=SecretStr("f" * 40))[-1]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import structlog
+
 from cheques.log import log_to_stderr
-from cheques.settings import BadSettings, settings
+from cheques.settings import BadSettings, remarks, settings
 from studio.projects import served
 from worker.process import AlreadyRunning, work
 from worker.queue import QUEUES
@@ -18,6 +20,8 @@ def main() -> int:
         if unknown := set(names) - set(QUEUES):
             raise BadSettings(f"no queue {', '.join(sorted(unknown))}: there are {', '.join(QUEUES)}")
         own = settings()
+        for remark in remarks(own):
+            structlog.get_logger().warning("setting.idle", reason=remark)
         work(own, lambda: served(own), names)
     except (BadSettings, AlreadyRunning) as error:
         print(error, file=sys.stderr)
