@@ -249,3 +249,29 @@ def test_a_lost_cache_is_made_again(studio: FakeStudio, draw: Draw) -> None:
     backend = FakeBackend()
     done = run(studio, draw, backend)
     assert len(backend.asked) == 60 and (done.read, done.moved) == (0, 0) and studio.queue() == before
+
+
+def test_an_image_that_was_put_right_is_read_and_shown(studio: FakeStudio, tmp_path: Path) -> None:
+    draw = Draw.open(tmp_path / "other", salt="fixed")
+    for number in range(1, 61):
+        draw.place(number, noise(number))
+    one, other = [task for task in range(1, 61) if roles(draw, [task]) == "."][:2]
+    backend = FakeBackend(unreadable=frozenset({one, other}))
+    run(studio, draw, backend)
+    assert {task: (found.why, found.reason) for task, found in backend.unread.items()} == {
+        one: ("unreadable", "why"),
+        other: ("unreadable", "why"),
+    }
+    studio.writes.clear()
+    backend = FakeBackend(unreadable=frozenset({other}))
+    run(studio, draw, backend)
+    assert set(backend.unread) == {other} and studio.writes.count("rewrite") == 1
+    assert one not in studio.queue()[-2:] and studio.queue()[-1] == other
+    studio.writes.clear()
+    # Killed between reading and writing, it writes what is left at the next run.
+    backend, studio.writes_until_killed = FakeBackend(), 0
+    with pytest.raises(Killed):
+        run(studio, draw, backend)
+    studio.writes_until_killed = 10**9
+    run(studio, draw, FakeBackend())
+    assert studio.writes.count("rewrite") == 1

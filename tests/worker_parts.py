@@ -10,6 +10,7 @@ from cheques.reading.reader import Reading
 from studio.client import Labels, Project, Stored, StudioError, Task
 from studio.config import DEFAULT_CONFIG, Config, read_config
 from studio.formats import Label
+from studio.unread import Unread
 
 XML = DEFAULT_CONFIG.read_text(encoding="utf-8")
 CONFIG = read_config(XML)
@@ -84,6 +85,9 @@ class FakeStudio:
     def rewrite_prediction(self, prediction: int, result: list[dict[str, Any]], score: float) -> None:
         self.patch_score(prediction, score)
         self.writes[-1] = "rewrite"
+        for task in self.tasks_.values():
+            stored = tuple(replace(s, empty=not result) if s.id == prediction else s for s in task.stored)
+            self.tasks_[task.id] = replace(task, stored=stored)
 
     def set_hint(self, task: int, hint: str) -> None:
         self._write("hint")
@@ -124,6 +128,7 @@ class FakeBackend:
     asked: list[int] = field(default_factory=list)
     embeddings: dict[int, tuple[float, ...]] = field(default_factory=dict)
     flat: bool = False  # all equally uncertain
+    unread: dict[int, Unread] = field(default_factory=dict)
 
     def read(self, tasks: Sequence[Task], version: str) -> dict[int, Reading | None]:
         from worker.reading import VersionChanged
@@ -131,6 +136,10 @@ class FakeBackend:
         if version != self.version:
             raise VersionChanged(f"{self.version} is in service, no longer {version}")
         self.asked += [task.id for task in tasks]
+        self.unread = {task: one for task, one in self.unread.items() if task not in {asked.id for asked in tasks}}
+        for task in tasks:
+            if task.id in self.unreadable | self.away:
+                self.unread[task.id] = Unread.of(task.id, task.image, "why", task.id in self.away)
         return {
             task.id: None if task.id in self.unreadable else self._reading(task.id)
             for task in tasks

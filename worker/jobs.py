@@ -24,6 +24,7 @@ from studio.config import Config, read_config
 from studio.images import fetch_image
 from studio.projects import folder
 from studio.second import ask_second
+from studio.unread import keep_unread
 from trainer.draw import Draw, Shares
 from trainer.presets import recipe_here
 from trainer.progress import keep, progress_of
@@ -33,7 +34,7 @@ from worker.attempts import Attempt, attempts, new_or_changed, record
 from worker.job import JobFailed, Result, job, progress
 from worker.lessons import Fetch, Labelled, examples, forget_images, labelled
 from worker.prelabelling import Pile, Prelabelled
-from worker.queue import PRELABEL, RETRAIN, connect, enqueue, forget_labels, note_needed
+from worker.queue import PRELABEL, RECONCILE, RETRAIN, connect, enqueue, forget_labels, note_needed
 from worker.reading import Backend, VersionChanged
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class Site:
         return champion.name if champion else BASE
 
     def labelled(self) -> Labelled:
-        return labelled(self.studio, self.project.id, self.config, self.draw, self.fetch)
+        found = labelled(self.studio, self.project.id, self.config, self.draw, self.fetch)
+        keep_unread(self.folder, RECONCILE, found.unread)
+        return found
 
 
 @job
@@ -107,8 +110,9 @@ def _trained(site: Site, labels: Labelled) -> Version:
     from trainer.retrain import retrain as train_and_judge
 
     images, form = site.folder / IMAGES, site.config.form
-    lessons, unusable = examples(labels.lessons, form, site.draw, site.fetch, images)
-    exam, unusable_exam = examples(labels.exam, form, site.draw, site.fetch, images)
+    lessons, unusable, unread = examples(labels.lessons, form, site.draw, site.fetch, images)
+    exam, unusable_exam, unread_exam = examples(labels.exam, form, site.draw, site.fetch, images)
+    keep_unread(site.folder, RETRAIN, unread + unread_exam)
     left_out = {why.replace(" ", "_"): n for why, n in (Counter(labels.left_out) + unusable + unusable_exam).items()}
     log.info("retrain.begins", project=site.project.id, lessons=len(lessons), exam=len(exam), left_out=left_out)
     unlabelled = islice(site.studio.tasks(site.project.id, site.config, labels="none"), UNLABELLED)
@@ -141,6 +145,7 @@ def prelabel(project: int) -> Result:
             site.studio.serve(project, version)
         if share := site.settings.second_share:
             ask_second(site.studio, project, lambda task: wants_second(site.draw.get(task), share))
+        keep_unread(site.folder, PRELABEL, backend.unread.values())
         before.after(version, site.config.form.digest, done).write(site.folder)
         return {"version": version, **asdict(done)}
     raise JobFailed(f"project {project}: the version in service changed again and again; it is tried again")

@@ -15,7 +15,9 @@ from cheques.images import BadImage
 from studio.client import Studio
 from studio.config import Config
 from studio.formats import Label, disagreements, truth
+from studio.images import ImageAway
 from studio.planted import Record, checked
+from studio.unread import Unread
 from trainer.dataset import Example, example
 from trainer.draw import Draw, Place
 
@@ -28,13 +30,14 @@ Fetch = Callable[[str], Image]
 class Labelled:
     """The true label of each task, by its role; `left_out` counts what cannot be used, by reason.
 
-    annotations: the ids of all of them, true or not. latest: when the latest was changed. disagreeing: tasks on which
-    annotators disagree.
+    unread: of those, whose image cannot be read. annotations: the ids of all of them, true or not. latest: when the
+    latest was changed. disagreeing: tasks on which annotators disagree.
     """
 
     lessons: tuple[Label, ...]
     exam: tuple[Label, ...]
     left_out: Mapping[str, int]
+    unread: tuple[Unread, ...]
     annotations: tuple[int, ...]
     latest: str
     disagreeing: int
@@ -53,7 +56,7 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
     planted = Record.of(draw.path.parent)
     roles: dict[str, list[Label]] = {"lesson": [], "exam": []}
     left_out: Counter[str] = Counter()
-    annotations, latest, disagreeing = list[int](), "", 0
+    unread, annotations, latest, disagreeing = list[Unread](), list[int](), "", 0
     for task, given in studio.changed_tasks(project, config):
         labels = tuple(checked(label, planted.get(task)).label for label in given)
         annotations += [label.annotation for label in labels]
@@ -68,9 +71,11 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
         except BadImage as error:
             log.warning("label.left_out", project=project, task=task, reason=str(error))
             left_out["image cannot be read"] += 1
+            unread.append(Unread.of(task, label.image, str(error), isinstance(error, ImageAway)))
             continue
         roles[place.role].append(label)
-    return Labelled(tuple(roles["lesson"]), tuple(roles["exam"]), left_out, tuple(annotations), latest, disagreeing)
+    lessons, exam = tuple(roles["lesson"]), tuple(roles["exam"])
+    return Labelled(lessons, exam, left_out, tuple(unread), tuple(annotations), latest, disagreeing)
 
 
 def place_of(task: int, url: str, draw: Draw, fetch: Fetch) -> Place:
@@ -80,9 +85,10 @@ def place_of(task: int, url: str, draw: Draw, fetch: Fetch) -> Place:
 
 def examples(
     labels: Iterable[Label], form: Form, draw: Draw, fetch: Fetch, images: Path
-) -> tuple[list[Example], Counter[str]]:
-    """Examples of the labels, their images kept below `images` (a cache), and how many were left out, by reason."""
-    found, left_out = list[Example](), Counter[str]()
+) -> tuple[list[Example], Counter[str], list[Unread]]:
+    """Examples of the labels, their images kept below `images` (a cache); how many were left out, by reason; and of
+    those, whose image cannot be read."""
+    found, left_out, unread = list[Example](), Counter[str](), list[Unread]()
     images.mkdir(parents=True, exist_ok=True)
     for label in labels:
         try:
@@ -90,13 +96,14 @@ def examples(
         except BadImage as error:
             log.warning("label.left_out", task=label.task, reason=str(error))
             left_out["image cannot be read"] += 1
+            unread.append(Unread.of(label.task, label.image, str(error), isinstance(error, ImageAway)))
             continue
         if label.unusable:  # why, in a word: what was typed may be personal
             log.warning("label.fields_left_out", task=label.task, fields=label.unusable)
             left_out["fields without a canonical form"] += len(label.unusable)
         if len(label.unusable) < len(form.names):
             found.append(example(form, str(label.task), label.values, path, unusable=label.unusable))
-    return found, left_out
+    return found, left_out, unread
 
 
 def forget_images(images: Path, labels: Iterable[Label], draw: Draw) -> int:

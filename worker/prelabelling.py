@@ -74,14 +74,17 @@ class Pile:
         read_as = f"{self.version} of {base_identity(self.settings.model)}"
         sights = Sights(self.draw.path.parent, read_as, self.config.form)
         missing = [task for task in tasks.values() if task.id not in held]
-        self._read([task for task in tasks.values() if task.id not in held or task.id not in sights], sights)
+        # What could not be read before is asked for again: somebody may have put its image right.
+        known = {task for task in held if task in sights and sights[task].confidence is not None}
+        self._read([task for task in tasks.values() if task.id not in known], sights)
         planned, illegible = self._order([task for task in tasks if task in held or task in sights], sights)
         order = _calm(planned, held)
         now = [held[task].score if task in held else None for task in order]
         scores = dict(zip(order, rising(now), strict=True))
         new = [tasks[task] for task in order if task not in held]
         read = self.studio.import_predictions(self.project, self._predictions(new, scores))
-        moved = self._rewritten(tasks, held, scores) if anew else self._moved(held, scores)
+        written = self._rewritten(tasks, held if anew else self._revived(held, sights), scores, anew)
+        moved = len(written) + self._moved({t: stored for t, stored in held.items() if t not in written}, scores)
         self._hinted([tasks[task] for task in order[:HINTED]], sights)
         unreadable = sum(task.id in sights and sights[task.id].confidence is None for task in missing)
         return Prelabelled(
@@ -131,13 +134,24 @@ class Pile:
                 )
                 yield {"task": task, **shown}
 
-    def _rewritten(self, tasks: Mapping[int, Task], held: Mapping[int, Stored], scores: Mapping[int, float]) -> int:
-        """Written in place: a prediction that somebody has open must not vanish."""
-        count = 0
+    def _revived(self, held: Mapping[int, Stored], sights: Sights) -> dict[int, Stored]:
+        """Empty predictions of cheques that can be read now; also after a kill between the reading and the writing."""
+        return {
+            task: stored
+            for task, stored in held.items()
+            if stored.empty and task in sights and sights[task].confidence is not None and not self._is_blind(task)
+        }
+
+    def _rewritten(
+        self, tasks: Mapping[int, Task], held: Mapping[int, Stored], scores: Mapping[int, float], anew: bool
+    ) -> set[int]:
+        """Written in place: a prediction that somebody has open must not vanish. What is empty stays, unless `anew`."""
+        written = set()
         for one in self._predictions([tasks[task] for task in scores if task in held], scores):
-            self.studio.rewrite_prediction(held[one["task"]].id, one["result"], one["score"])
-            count += 1
-        return count
+            if anew or one["result"]:
+                self.studio.rewrite_prediction(held[one["task"]].id, one["result"], one["score"])
+                written.add(one["task"])
+        return written
 
     def _is_blind(self, task: int) -> bool:
         place = self.draw.get(task)

@@ -12,6 +12,7 @@ from cheques.reading.reader import Reading
 from cheques.settings import Settings
 from studio.client import Task
 from studio.config import Config
+from studio.unread import Unread
 
 PATIENCE_SECONDS = 300.0  # a backend that restarts has loaded its model by then
 ANSWER_SECONDS = 1800.0
@@ -30,7 +31,10 @@ class _NotNow(Exception):
 
 
 class Backend:
-    """Reads tasks of one project through the backend, as the version that is expected to be in service."""
+    """Reads tasks of one project through the backend, as the version that is expected to be in service.
+
+    unread: of the tasks asked for so far, those that could not be read, and why.
+    """
 
     def __init__(
         self, settings: Settings, project: int, label_config: str, config: Config, patience: float = PATIENCE_SECONDS
@@ -39,6 +43,7 @@ class Backend:
         self._about = {"project": project, "label_config": label_config}
         self._image_key = config.image_key
         self._patience = patience
+        self.unread: dict[int, Unread] = {}
         self._session = requests.Session()
         if settings.password is not None:
             self._session.auth = (settings.user, settings.password.get_secret_value())
@@ -52,6 +57,12 @@ class Backend:
         answer = self._patiently({**self._about, "tasks": sent})
         if answer["version"] != version:
             raise VersionChanged(f"{answer['version']} is in service, no longer {version}")
+        images = {task.id: task.image for task in tasks}
+        for one in answer["readings"]:
+            task = int(one["task"])
+            self.unread.pop(task, None)
+            if one["error"]:
+                self.unread[task] = Unread.of(task, images[task], one["error"], one["passing"])
         return {int(one["task"]): _reading(one) for one in answer["readings"] if not one["passing"]}
 
     def _patiently(self, body: Mapping[str, Any]) -> dict[str, Any]:
