@@ -172,6 +172,8 @@ def studio(studio: Studio, settings: Settings) -> Iterator[Finding]:
     """Raises StudioError where Label Studio is away or refuses the token."""
     who, release = studio.whoami(), studio.server_version()
     line = f"Label Studio {release} at {studio.url}, as {who.get('email', 'unknown')}"
+    if settings.studio_page != studio.url:
+        line += f"; people open it at {settings.studio_page}"
     if release == VERIFIED:
         yield Finding("fine", line)
     else:

@@ -40,7 +40,7 @@ def connect(
         markup=False,
         soft_wrap=True,
     )
-    console.print(f"{studio.url}/projects/{project}/data : open it and choose « Label All Tasks ».", markup=False)
+    console.print(f"{own.studio_page}/projects/{project}/data : open it and choose « Label All Tasks ».", markup=False)
 
 
 def attach(studio: Studio, settings: Settings, number: int) -> tuple[Project, Config]:

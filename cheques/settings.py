@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("CHEQUEMATE_STUDIO_URL", "LABEL_STUDIO_URL"),
         description="Label Studio, as the backend and the worker reach it",
     )
+    studio_public_url: HttpUrl | None = Field(
+        None, description="Label Studio as people open it and as its tasks name it, where that is another address"
+    )
     studio_token: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("CHEQUEMATE_STUDIO_TOKEN", "LABEL_STUDIO_API_KEY"),
@@ -126,6 +129,11 @@ class Settings(BaseSettings):
         le=90,
         description="a cheque's date lies at most so many years before the day of its label, and three after it",
     )
+
+    @property
+    def studio_page(self) -> str:
+        """Label Studio's address for links that people open, without a slash at the end."""
+        return str(self.studio_public_url or self.studio_url).rstrip("/")
 
     @field_validator("image_hosts", "projects", mode="before")
     @classmethod

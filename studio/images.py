@@ -21,6 +21,7 @@ from studio.connection import StudioError
 LARGEST = 60_000_000  # bytes
 CONNECT, SECONDS = 5.0, 30.0  # to be connected; for the whole download
 REDIRECTS = 3
+OF_STUDIO = re.compile(r"/data/(local-files|upload)/")  # in the path of a file that Label Studio serves
 
 
 class ImageAway(BadImage):
@@ -61,19 +62,25 @@ def _inline(url: str) -> bytes:
 
 
 def _path_in_studio(url: str, settings: Settings) -> str:
-    """The path and query of a URL that Label Studio itself serves, else nothing."""
-    if url.startswith("/") and not url.startswith("//"):
-        return url
+    """The path and query below `studio_url` of a URL that Label Studio itself serves, else nothing.
+
+    Its tasks name it by the address that it was told is its own (LABEL_STUDIO_HOST), which is the public one.
+    """
+    addresses = [urlsplit(str(one)) for one in (settings.studio_url, settings.studio_public_url) if one]
     try:
-        here, there = urlsplit(url), urlsplit(str(settings.studio_url))
-        same = (here.scheme, here.hostname, _port(here)) == (there.scheme, there.hostname, _port(there))
+        here = urlsplit(url)
+        named = (here.scheme, here.hostname, _port(here))
+        if (here.scheme or here.netloc) and named not in {(one.scheme, one.hostname, _port(one)) for one in addresses}:
+            return ""
     except ValueError:
         raise BadImage("not a URL: import the task with a correct one") from None
-    if not same:
+    path = here.path or "/"
+    if not path.startswith("/"):
         return ""
-    # Label Studio may live below a path of its host, which is in its address already.
-    path = here.path.removeprefix(there.path.rstrip("/")) or "/"
-    return f"{path}?{here.query}" if here.query else path
+    # It may live below a path of its host, which stands before its relative URLs as well.
+    below = {one.path.rstrip("/") for one in addresses}
+    prefix = max((one for one in below if path.startswith(f"{one}/")), key=len, default="")
+    return path.removeprefix(prefix) + (f"?{here.query}" if here.query else "")
 
 
 def _port(parts: object) -> int | None:
@@ -163,7 +170,10 @@ def _checked(url: str, settings: Settings) -> tuple[str, str]:
         raise BadImage("not a URL: import the task with a correct one") from None
     allowed = {name.lower() for name in settings.image_hosts}
     if host not in allowed and f"{host}:{port}" not in allowed:
-        raise BadImage(f"host {host[:80]} is not allowed: add it to CHEQUEMATE_IMAGE_HOSTS")
+        line = f"host {host[:80]} is not allowed: add it to CHEQUEMATE_IMAGE_HOSTS"
+        if OF_STUDIO.search(parts.path):
+            line += ", or, if it is Label Studio as people open it, set CHEQUEMATE_STUDIO_PUBLIC_URL to its address"
+        raise BadImage(line)
     return sent, host
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from flask import Flask
@@ -70,10 +71,10 @@ def figures(exam: int = 200, lessons: int = 300, home: Path = Path("none")) -> F
     )
 
 
-def site(home: Path, shown: Figures | None = None, redis_url: str = "redis://127.0.0.1:1/0") -> Flask:
+def site(home: Path, shown: Figures | None = None, redis_url: str = "redis://127.0.0.1:1/0", **more: Any) -> Flask:
     """An application with nothing but the page; project 1 and 2 are served."""
     app = Flask("page")
-    settings = Settings(home=home, projects=(1, 2), redis_url=redis_url)
+    settings = Settings(home=home, projects=(1, 2), redis_url=redis_url, **more)
     register(app, settings, fetch, connect(redis_url, 0.3), ShownDesk(shown or figures()))
     return app
 

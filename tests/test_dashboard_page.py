@@ -47,6 +47,13 @@ def test_french_and_english(page: FlaskClient) -> None:
     assert '<html lang="fr">' in page.get("/?lang=de", headers={"Accept-Language": "de"}).text
 
 
+def test_links_lead_to_where_people_open_label_studio(tmp_path: Path) -> None:
+    html = site(tmp_path, studio_url="http://label-studio:8080", studio_public_url="https://ls.example/ls/")
+    links = set(re.findall(r'href="(http[^"]+)"', html.test_client().get("/").text))
+    assert "https://ls.example/ls/projects/1/data" in links
+    assert not any("label-studio:8080" in link for link in links)
+
+
 def test_too_little_never_shows_a_bare_number(tmp_path: Path) -> None:
     shown = figures(exam=24, lessons=30)
     text = text_of(site(tmp_path, shown).test_client().get("/?lang=en").text)

@@ -31,7 +31,7 @@ class Web(BaseHTTPRequestHandler):
     """Serves /c.png, redirects from /to/…, and streams for ever from /endless."""
 
     def do_GET(self) -> None:
-        if self.path == "/c.png":
+        if self.path in ("/c.png", "/data/upload/c.png"):
             self.send_response(200)
             self.end_headers()
             self.wfile.write(png())
@@ -84,6 +84,39 @@ def test_nothing_outside_the_root_is_read(tmp_path: Path, path: str) -> None:
     (root / "link.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(BadImage, match="leaves CHEQUEMATE_FILES_ROOT"):
         fetch_image(f"/data/local-files/?d={path}", settings(files_root=root))
+
+
+@pytest.mark.parametrize(
+    ("inside", "public", "url"),
+    [
+        ("http://label-studio:8080", "http://localhost:8080", "http://localhost:8080/data/local-files/?d=c.png"),
+        ("http://label-studio:8080", "https://ls.example/", "https://ls.example:443/data/local-files/?d=c.png"),
+        ("http://label-studio:8080", "https://ls.example/ls/", "https://ls.example/ls/data/local-files/?d=c.png"),
+        ("http://label-studio:8080", "https://ls.example/ls", "http://label-studio:8080/data/local-files/?d=c.png"),
+        ("http://label-studio:8080", "https://ls.example/ls", "/ls/data/local-files/?d=c.png"),
+        ("https://ls.example/ls", None, "/ls/data/local-files/?d=c.png"),
+        ("https://ls.example/ls", None, "/data/local-files/?d=c.png"),
+    ],
+)
+def test_every_address_of_label_studio_is_label_studio(
+    tmp_path: Path, inside: str, public: str | None, url: str
+) -> None:
+    (tmp_path / "c.png").write_bytes(png())
+    own = Settings(_env_file=None, studio_url=inside, studio_public_url=public, files_root=tmp_path)  # type: ignore
+    assert fetch_image(url, own).size == (6, 4)
+
+
+def test_what_looks_like_label_studio_at_another_address_says_what_to_set(tmp_path: Path) -> None:
+    for url in ("http://localhost:8080/data/local-files/?d=c.png", "http://localhost:8080/ls/data/upload/1/c.png"):
+        with pytest.raises(BadImage, match="if it is Label Studio as people open it, set CHEQUEMATE_STUDIO_PUBLIC_URL"):
+            fetch_image(url, settings(files_root=tmp_path))
+
+
+def test_a_file_is_fetched_from_where_we_reach_label_studio_and_from_nowhere_else(web: str) -> None:
+    about = {"studio_url": web, "studio_public_url": "http://localhost:1/ls", "studio_token": "0" * 40}
+    own = Settings(_env_file=None, **about)  # type: ignore[call-arg, arg-type]
+    for url in ("http://localhost:1/ls/data/upload/c.png", "/ls/data/upload/c.png", "/data/upload/c.png"):
+        assert fetch_image(url, own).size == (6, 4)
 
 
 def test_a_data_uri_is_an_image() -> None:

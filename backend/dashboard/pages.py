@@ -163,7 +163,7 @@ class _Site:
             sections=self._sections(figures, wishes),
             wishes=wishes,
             projects=served(self._settings),
-            studio=str(self._settings.studio_url).rstrip("/"),
+            studio=self._settings.studio_page,
             choices={"misread": MISREADS, "level": LEVELS, "names": NAMES},
             printed=printed,
             style=(Path(__file__).parent / "static" / "dashboard.css").read_text() if printed else "",
