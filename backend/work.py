@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from studio.planted import Record, checked
 
 if TYPE_CHECKING:
-    from studio.formats import Label
+    from studio.formats import Fault, Label
     from trainer.draw import Place
 
 Arm = Literal["blind", "prelabel"]
@@ -27,7 +27,8 @@ class Work:
     seconds: the page's lead time, as sent. at: when it was made (seconds since 1970). arm: None outside the trial,
     `left_out` then says why it might have belonged there. changed: by field, against what was shown. values: what
     was given. shown: what the annotator started from, None where nothing was. edited: an update has replaced its
-    lead time. ambiguous: some field has two values.
+    lead time. ambiguous: some field has two values. faults: what of it cannot be used, by field, and why.
+    disputed: the annotators of its task disagree.
     imported: made through the API, no page timed it. planted: the field in which a planted error was shown;
     caught: whether it was corrected, None where that cannot be said. The rest is as if nothing had been planted.
     values are without the fields that have no canonical form: what was meant there is not known.
@@ -46,6 +47,8 @@ class Work:
     shown: Mapping[str, str] | None = None
     skipped: bool = False
     ambiguous: bool = False
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    disputed: bool = False
     ground_truth: bool = False
     imported: bool = False
     edited: bool = False
@@ -96,6 +99,7 @@ def _work(given: Label, place: Place | None, drawn: bool, planted: Record) -> Wo
         shown=label.shown,
         skipped=label.skipped,
         ambiguous=label.ambiguous,
+        faults=label.faults,
         ground_truth=label.ground_truth,
         imported=label.imported,
         edited=updated - created > EDITED_SECONDS,

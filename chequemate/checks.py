@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,11 +28,15 @@ SILENT = 500.0  # seconds; a worker that waits for a job sends a heartbeat every
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: fine, doubtful (works, but not as one thinks) or broken, and the remedy in a line."""
+    """One thing looked at: fine, doubtful (works, but not as one thinks) or broken, and the remedy in a line.
+
+    each: where it is, a line for each place.
+    """
 
     state: Literal["fine", "doubtful", "broken"]
     what: str
     remedy: str = ""
+    each: Sequence[str] = ()
 
 
 def machine(settings: Settings) -> Iterator[Finding]:

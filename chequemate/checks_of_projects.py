@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from chequemate.checks import Finding, of_studio_error
 from chequemate.connect import TITLE, auth_header, check_backend_url, remarks
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 UP = ("CO", "TR", "PR")  # states of a backend in which Label Studio reaches it
 LOOKED_AT = 3  # images
+NAMED = 20  # tasks that are left out
+PATIENCE_SECONDS = 600.0  # for a first look through the labels; what was read is kept
 
 
 def project(studio: Studio, settings: Settings, number: int, backend_is_up: bool) -> Iterator[Finding]:
@@ -37,6 +39,7 @@ def project(studio: Studio, settings: Settings, number: int, backend_is_up: bool
         yield from _registration(studio, settings, number, head, backend_is_up)
         yield from _order(studio, about, head)
         yield from _images(studio, settings, about, config, head)
+        yield from _left_out(settings, number, config, head)
     except BadConfig as error:
         what, _, remedy = str(error).rpartition("; ")
         yield Finding("broken", f"project {number}: {what or error}", remedy if what else "correct the configuration")
@@ -142,3 +145,47 @@ def _images(studio: Studio, settings: Settings, about: Project, config: Config, 
         yield Finding("fine", f"{head}: images can be read")
     else:
         yield Finding("doubtful", f"{head}: no tasks", "import some")
+
+
+def _left_out(settings: Settings, number: int, config: Config, head: str) -> Iterator[Finding]:
+    """The labels and images that cannot be used, each with its reason and its address."""
+    from backend.dashboard.figures import Desk
+    from studio.formats import FAULTS
+    from studio.projects import folder
+    from studio.unread import Why
+
+    if not folder(settings.home, number).is_dir():
+        return  # it was never served from here
+    figures = Desk(settings).figures(number, PATIENCE_SECONDS)
+    if figures.problem:
+        yield Finding("doubtful", f"{head}: the labels could not be looked through ({figures.problem})")
+        return
+
+    titles = {field.name: field.title or field.name for field in config.form}
+    kinds = {field.name: field.kind for field in config.form}
+    faults = {
+        whole: [
+            (one.task, f"{titles.get(name, name)} {FAULTS[fault].format(kind=kinds.get(name, ''))}")
+            for one in figures.left_out.faulty
+            if one.whole == whole
+            for name, fault in one.faults.items()
+        ]
+        for whole in (True, False)
+    }
+    unread = {why: [(one.task, one.reason) for one in figures.unread if one.why == why] for why in get_args(Why)}
+    correct = "correct it in Label Studio and press Update"
+    for found, one, many, remedy in (
+        (faults[True], "label cannot be used", "labels cannot be used", correct),
+        (faults[False], "label has a field that cannot be used", "labels have fields that cannot be used", correct),
+        (unread["no image"], "task has no image", "tasks have no image", "import it with one, or delete it"),
+        (unread["unreadable"], "image cannot be read", "images cannot be read", "put it right: it is tried again"),
+        (unread["waiting"], "image could not be fetched", "images could not be fetched", "it is tried again"),
+    ):
+        if tasks := list(dict.fromkeys(task for task, _ in found)):
+            named = ", ".join(map(str, tasks[:NAMED])) + (" …" if len(tasks) > NAMED else "")
+            what = f"{len(tasks)} {many}: tasks {named}" if len(tasks) > 1 else f"1 {one}: task {named}"
+            each = [f"{settings.studio_page}/projects/{number}/data?task={task} : {why}" for task, why in found[:NAMED]]
+            more = [f"… and {len(found) - NAMED} more: the page lists them"] if len(found) > NAMED else []
+            yield Finding("doubtful", f"{head}: {what}", remedy, each + more)
+    if not figures.left_out.faulty:
+        yield Finding("fine", f"{head}: every label can be used")

@@ -30,6 +30,8 @@ def doctor(
         console.print(f"{SIGNS[finding.state]} {escape(finding.what)}", highlight=False)
         if finding.remedy:
             console.print(f"    → {escape(finding.remedy)}", highlight=False)
+        for line in finding.each:
+            console.print(f"      {escape(line)}", highlight=False)
         worst |= finding.state == "broken"
     sys.exit(int(worst))
 

@@ -25,8 +25,10 @@ from cheques.values import (
 from studio.config import BadConfig, Config, read_config
 
 __all__ = [
+    "FAULTS",
     "BadConfig",
     "Config",
+    "Fault",
     "Label",
     "disagreements",
     "hint",
@@ -38,6 +40,11 @@ __all__ = [
 ]
 
 Change = Literal["accepted", "corrected", "filled"]
+Fault = Literal[Reason, "two_values", "no_field"]
+FAULTS = {str(reason): words for reason, words in REASONS.items()} | {
+    "two_values": "has two values: the label is left out until one is deleted",
+    "no_field": "is no field of the form: rename it back, or label again",
+}
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,10 @@ class Label:
     is learned of them, and nothing is judged by them. problems: in words, with the place, never what was typed.
     seconds: the lead time; None where the client sent none. shown: the values of the prediction it started from;
     None: nothing was shown. version: that prediction's version. changed: by field, only where something was given
-    or shown. ambiguous: some field has two values, so that the label tells nothing for sure. offered: it started from
-    a stored prediction, be its result empty. lost: from one that is not known any more. imported: made through the
-    API, so that no page timed it.
+    or shown. ambiguous: some field has two values, so that the label tells nothing for sure; `doubled` names them.
+    foreign: names that hold values and are no control of the configuration, as after a field was renamed. offered: it
+    started from a stored prediction, be its result empty. lost: from one that is not known any more. imported: made
+    through the API, so that no page timed it.
     """
 
     task: int
@@ -69,6 +77,8 @@ class Label:
     unusable: dict[str, Reason] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     ambiguous: bool = False
+    doubled: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     created_at: str = ""
     offered: bool = False
     lost: bool = False
@@ -78,6 +88,12 @@ class Label:
     def usable(self) -> bool:
         """May it be taken for the truth?"""
         return not self.skipped and not self.ambiguous
+
+    @property
+    def faults(self) -> dict[str, Fault]:
+        """What of it cannot be used, by field, and why. Two values cost the whole label, all else the field alone."""
+        found: dict[str, Fault] = {**self.unusable}
+        return found | dict.fromkeys(self.foreign, "no_field") | dict.fromkeys(self.doubled, "two_values")
 
 
 def prediction(config: Config, reading: Reading, version: str, score: float, blind: bool = False) -> dict[str, Any]:
@@ -165,7 +181,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
     before = _first_texts(parent.get("result") if parent else None, config.form)
     values = dict.fromkeys(config.form.names, EMPTY)
     unusable: dict[str, Reason] = dict.fromkeys(sorted(said.not_text, key=config.form.names.index), "not_text")
-    ambiguous = False
+    doubled: list[str] = []
     for f in config.form:
         # Values may be personal: problems name the place and the field, never what was typed.
         given: dict[str, None] = {}
@@ -182,7 +198,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
                 unusable[f.name] = error.reason
         if len(given) > 1:
             problems.append(f"{place}: {f.name} has {len(given)} values; the label is left out until one is deleted")
-            ambiguous = True
+            doubled.append(f.name)
         values[f.name] = next(iter(given), EMPTY)
     for name, reason in unusable.items():
         why = REASONS[reason].format(kind=config.form[name].kind)
@@ -207,7 +223,10 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
         version=str((parent or {}).get("model_version") or ""),
         unusable=unusable,
         problems=tuple(problems),
-        ambiguous=ambiguous,
+        ambiguous=bool(doubled),
+        doubled=tuple(doubled),
+        # What an ignored control holds is not meant for us.
+        foreign=tuple(n for n in said.unknown if not any(one.startswith(f"{n} (") for one in config.ignored)),
         created_at=str(annotation.get("created_at") or ""),
         offered=parent is not None,
         lost=parent is None and annotation.get("parent_prediction") is not None,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from cheques.disk import locked, replace_file
 
+Why = Literal["no image", "unreadable", "waiting"]
 UNREAD = "unread.json"
 
 
@@ -22,7 +23,7 @@ class Unread:
     """
 
     task: int
-    why: Literal["no image", "unreadable", "waiting"]
+    why: Why
     reason: str
 
     @classmethod

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from backend.work import NOTHING_PLANTED, Work, work_of
 from studio.client import Studio
 from studio.config import Config
+from studio.formats import disagreements
 from studio.planted import Record
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Annotations:
         found: dict[int, list[Work]] = {}
         self.fetched = 0
         for task, labels in studio.changed_tasks(self._project, config, since):
-            found[task] = [_slim(one) for one in work_of(labels, place, planted)]
+            disputed = bool(disagreements(labels))
+            found[task] = [_slim(replace(one, disputed=disputed)) for one in work_of(labels, place, planted)]
             self.fetched += 1
         before = self._by_task
         with self._lock:

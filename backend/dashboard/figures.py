@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import structlog
 
 from backend.dashboard.annotations import Annotations
 from backend.dashboard.exam import NOTHING, Graded, graded, said, with_later
+from backend.dashboard.left_out import LeftOut, left_out
 from backend.dashboard.loop import History, history_of
 from backend.quality import Caught, Right, Waved, caught, right, waved_through
 from backend.savings import Savings, savings
@@ -25,6 +27,7 @@ from studio.config import BadConfig, Config, read_config
 from studio.planted import Record
 from studio.projects import folder
 from studio.uncertain import Uncertain, least_certain
+from studio.unread import Unread, unread
 from trainer.draw import Draw
 from trainer.versions import Version
 
@@ -39,6 +42,7 @@ PATIENCE_SECONDS = 0.4  # how long a page waits for newer figures before it show
 class Figures:
     """labels: cheques labelled of `goal`. at: when Label Studio was last asked. problem: why that is a while ago.
 
+    unread: tasks whose cheque cannot be read, as the worker found last.
     reading: how many tasks were read so far while the project is read for the first time, else None.
     """
 
@@ -56,6 +60,8 @@ class Figures:
     history: History
     graded: Graded
     uncertain: tuple[Uncertain, ...]
+    left_out: LeftOut
+    unread: tuple[Unread, ...] = ()
     at: datetime | None = None
     problem: str = ""
     reading: int | None = None
@@ -65,7 +71,8 @@ class Figures:
         """Changes when something on the page does; ETag and what the open page compares itself with."""
         champion = self.history.champion.name if self.history.champion else ""
         versions, learnt = len(self.history.versions), len(self.history.learning.own)
-        parts = (self.labels, self.corrected, versions, learnt, champion, self.savings.blind, self.reading)
+        open_work = zlib.crc32(repr((self.left_out, self.unread)).encode())
+        parts = (self.labels, self.corrected, versions, learnt, champion, self.savings.blind, self.reading, open_work)
         return "-".join(map(str, parts))
 
 
@@ -87,6 +94,7 @@ def computed(work: Sequence[Work], graded: Graded, said: dict[int, dict[str, str
         history=History((), None, None),
         graded=graded,
         uncertain=(),
+        left_out=left_out(work),
     )
 
 
@@ -154,6 +162,7 @@ class Desk:
             tasks=project.tasks,
             # Sorting the tasks of an empty project by their score answers 500.
             uncertain=self._uncertain(self._studio, shelf.project, config, draw, planted) if project.tasks else (),
+            unread=unread(home),
             at=datetime.now(UTC),
         )
         shelf.problem = ""
@@ -200,7 +209,8 @@ class _Shelf:
 
     def take(self, found: Figures) -> None:
         kept = self.figures
-        self.figures = replace(found, title=kept.title, tasks=kept.tasks, uncertain=kept.uncertain, at=kept.at)
+        about = {"title": kept.title, "tasks": kept.tasks, "uncertain": kept.uncertain, "unread": kept.unread}
+        self.figures = replace(found, at=kept.at, **about)  # type: ignore[arg-type]
 
     def shown(self) -> Figures:
         first = self.figures.at is None and self.annotations is not None and not self.annotations.known

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 import redis
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -11,7 +13,9 @@ from prometheus_client.registry import Collector
 from backend.dashboard.figures import Desk, Figures
 from backend.dashboard.loop import loop_of
 from cheques.settings import Settings
+from studio.formats import FAULTS
 from studio.projects import served
+from studio.unread import Why
 from worker.queue import RETRAIN
 
 
@@ -49,6 +53,10 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
     saved = _gauge("saved_seconds", "seconds saved a cheque: mean and ends of the 95 % interval", "project", "end")
     dropped = _gauge("dropped_annotations", "annotations left out of the comparison", "project", "reason")
     planted = _gauge("planted_errors", "planted errors shown to people", "project", "outcome")
+    unusable = _gauge("unusable_labels", "labels that cannot be used as they are, by why", "project", "reason")
+    unread = _gauge("unreadable_images", "tasks whose cheque cannot be read, by why", "project", "reason")
+    skipped = _gauge("skipped_cheques", "cheques that every annotator skipped", "project")
+    disputed = _gauge("disputed_cheques", "cheques on which annotators disagree", "project")
     versions = _gauge("versions", "trained versions", "project", "decision")
     exact = _gauge("exact_match", "mean exact match on the exam", "project", "version")
     for project, figures in found.items():
@@ -64,6 +72,14 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
         seen = figures.caught.overall
         planted.add_metric([name, "corrected"], seen.count)
         planted.add_metric([name, "left"], seen.n - seen.count)
+        faults = Counter(str(fault) for one in figures.left_out.faulty for fault in {*one.faults.values()})
+        for fault in FAULTS:
+            unusable.add_metric([name, fault], faults[fault])
+        reasons = Counter(one.why for one in figures.unread)
+        for why in get_args(Why):
+            unread.add_metric([name, why.replace(" ", "_")], reasons[why])
+        skipped.add_metric([name], len(figures.left_out.skipped))
+        disputed.add_metric([name], len(figures.left_out.disputed))
         if savings.hours:
             worked.add_metric([name], 3600 * savings.hours.worked)
         if savings.effect and savings.verdict.enough:
@@ -76,6 +92,7 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
             if version.mean is not None:
                 exact.add_metric([name, version.name], version.mean)
     yield from (labels, exam, corrected, accepted, worked, saved, dropped, planted, versions, exact)
+    yield from (unusable, unread, skipped, disputed)
 
 
 def _gauge(name: str, help: str, *labels: str) -> GaugeMetricFamily:

@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from PIL.Image import Image
 from werkzeug.exceptions import BadRequest, NotFound
 
-from backend.dashboard import actions, view, view_learning, view_reader, words
+from backend.dashboard import actions, view, view_learning, view_left_out, view_reader, words
 from backend.dashboard.figures import PATIENCE_SECONDS, Desk, Figures
 from backend.dashboard.loop import loop_of
 from backend.dashboard.view import Section
@@ -249,7 +249,9 @@ class _Site:
 
     def _sections(self, figures: Figures, wishes: Wishes) -> list[Section]:
         report = url_for("dashboard.report", project=wishes.project, version="VERSION")
+        studio = f"{self._settings.studio_page}/projects/{wishes.project}/data?task="
         sections = [
+            view_left_out.left_out(figures, lambda task: f"{studio}{task}"),
             view.time_saved(figures),
             view.over_time(figures),
             view.acceptance(figures),

@@ -19,10 +19,15 @@ NO_CHART = Markup("")
 
 @dataclass(frozen=True)
 class Table:
-    """What stands behind a chart, and in the CSV."""
+    """What stands behind a chart, and in the CSV.
+
+    links: where the first cell of each row leads. shown: how many rows the page shows; all, if None.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    links: Sequence[str] = ()
+    shown: int | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ async function refresh() {
     if (!answer.ok) return;
     const now = await answer.json();
     if (live.innerHTML !== now.line) live.innerHTML = now.line;
-    const busy = document.querySelector("form :focus, .point:focus, details[open]");
+    const busy = document.querySelector("form :focus, .point:focus, details[open]:not(.shown)");
     if (now.stamp !== document.body.dataset.stamp && !busy) location.reload();
   } catch {
     // The backend is away for a moment: the next round asks again.
