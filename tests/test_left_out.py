@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -140,13 +141,13 @@ class TestThePage:
         client = site(tmp_path, replace(figures(), left_out=LEFT, unread=BLANK)).test_client()
         english = client.get("/?lang=en").text
         for line in (
-            "Labels that cannot be used: 1 (tasks 12).",
-            "Labels with a field that cannot be used; their others count: 1 (tasks 17).",
-            "Tasks without an image: 1 (tasks 31).",
-            "Images that cannot be read: 1 (tasks 32).",
-            "Images that could not be fetched so far, and are tried again: 1 (tasks 33).",
-            "Annotators disagree, and the latest label counts: 1 (tasks 9).",
-            "Skipped by annotators: 1 (tasks 8).",
+            "Labels that cannot be used: 1 (task 12).",
+            "Labels with a field that cannot be used; their others count: 1 (task 17).",
+            "Tasks without an image: 1 (task 31).",
+            "Images that cannot be read: 1 (task 32).",
+            "Images that could not be fetched so far, and are tried again: 1 (task 33).",
+            "Annotators disagree, and the latest label counts: 1 (task 9).",
+            "Skipped by annotators: 1 (task 8).",
             "has two values: the whole label is left out until one is deleted",
             "damaged image (OSError): scan it again",
         ):
@@ -155,7 +156,7 @@ class TestThePage:
             assert f'projects/1/data?task={task}">{task}</a>' in english
         assert "Zo" not in re.findall(r'<section id="left-out".*?</section>', english, re.S)[0]
         french = client.get("/?lang=fr").text
-        assert "Annotations inutilisables : 1 (tâches 12)." in french and "n&#39;est pas une valeur" in french
+        assert "Annotations inutilisables : 1 (tâche 12)." in french and "n&#39;est pas une valeur" in french
         table = client.get("/dashboard/left-out.csv?lang=en").get_data(as_text=True)
         assert "12;" in table and "Amount in figures;is no value of this kind of field" in table
 
@@ -252,7 +253,7 @@ class TestOnARealLabelStudio:
                 assert time.monotonic() - began < 60, "a label is listed within a minute"
                 page.wait_for_timeout(1000)  # the open page looks by itself
             words = page.locator("#left-out").inner_text()
-            assert f"Labels that cannot be used: 1 (tasks {tasks[5]})." in words
+            assert f"Labels that cannot be used: 1 (task {tasks[5]})." in words
             assert words.count("is no text: type it again") == 4
             assert page.locator("#labels").inner_text() == "8"
             assert page.locator("#left-out tbody a").first.get_attribute("href") == (
@@ -281,6 +282,11 @@ class TestOnARealLabelStudio:
         )
         self.says(told, f"1 task has no image: task {tasks[10]}", "import the task with one")
         self.says(told, f"1 image cannot be read: task {tasks[8]}", "damaged image")
+        labels = [label for label in studio.labels(project, CONFIG) if label.task in tasks]
+        assert len(labels) == 8
+        counted = folder(stack.settings.home, project) / "counted.json"
+        latest = max(label.updated_at for label in labels)
+        until(lambda: json.loads(counted.read_text())["latest"] == latest, 120)  # reconcile has read them all
         assert "in the trial:" in run(stack, "savings", "--project", str(project))
 
     def says(self, told: list[Finding], what: str, each: str) -> None:

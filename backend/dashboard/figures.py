@@ -71,7 +71,10 @@ class Figures:
         """Changes when something on the page does; ETag and what the open page compares itself with."""
         champion = self.history.champion.name if self.history.champion else ""
         versions, learnt = len(self.history.versions), len(self.history.learning.own)
-        open_work = zlib.crc32(repr((self.left_out, self.unread)).encode())
+        faulty = [(one.annotation, *one.faults.values()) for one in self.left_out.faulty]
+        unread = [(one.task, one.why) for one in self.unread]
+        rest = (self.left_out.skipped, self.left_out.disputed)
+        open_work = zlib.crc32(repr((faulty, unread, rest)).encode())
         parts = (self.labels, self.corrected, versions, learnt, champion, self.savings.blind, self.reading, open_work)
         return "-".join(map(str, parts))
 

@@ -60,6 +60,8 @@ def _listed(title: str, tasks: Iterable[int]) -> str:
     if not each:
         return ""
     named = ", ".join(map(str, each[:NAMED])) + (" …" if len(each) > NAMED else "")
+    if len(each) == 1:
+        return _("%(title)s: 1 (task %(tasks)s).", title=title, tasks=named)
     return _("%(title)s: %(n)s (tasks %(tasks)s).", title=title, n=number(len(each)), tasks=named)
 
 
