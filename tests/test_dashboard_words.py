@@ -1,5 +1,6 @@
 """Every word on the page has its French, and numbers look as each language writes them."""
 
+import ast
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from babel.messages.pofile import read_po
 from flask import Flask
 
 from backend.cleaning import REASONS
-from backend.dashboard import words
+from backend.dashboard import image_reasons, words
 from backend.trial import Estimate
 
 ROOT = Path(words.__file__).parent
@@ -19,7 +20,7 @@ KEYWORDS = {"_": None, "say": None, "gettext": None}
 def messages() -> set[str]:
     methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
     found = extract_from_dir(ROOT, methods, {"templates/**.html": {"newstyle_gettext": "true"}}, keywords=KEYWORDS)
-    return {str(message) for _, _, message, _, _ in found} | set(REASONS.values())
+    return {str(message) for _, _, message, _, _ in found} | set(REASONS.values()) | set(image_reasons.REASONS)
 
 
 def test_every_message_is_translated_with_the_same_places() -> None:
@@ -43,3 +44,27 @@ def test_numbers_and_dates_follow_the_language() -> None:
             assert words.when(None) == "–"
             assert re.sub(r"\s", " ", words.rate(0.001)).replace(",", ".") == "0.1 %"
             assert words.field_name("numero_facture") == "numero facture"
+
+
+def test_whatever_is_wrong_with_an_image_has_its_french() -> None:
+    """Each line that BadImage is raised with; the one that names a file is no task's."""
+    lines = set()
+    for name in ("cheques/images.py", "studio/images.py"):
+        for call in ast.walk(ast.parse((ROOT.parent.parent / name).read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and re.search("BadImage|ImageAway", ast.unparse(call.func)):
+                for part in call.args:
+                    if isinstance(part, ast.JoinedStr):
+                        texts = [str(p.value) if isinstance(p, ast.Constant) else "7" for p in part.values]
+                        lines.add("".join(texts))
+                    elif isinstance(part, ast.Constant):
+                        lines.add(str(part.value))
+    assert len(lines) > 20
+    app = Flask("test")
+    catalogs = words.speak(app)
+    with app.test_request_context("/?lang=fr"):
+        catalogs.as_default()
+        same = {line for line in lines - {"7: 7"} if image_reasons.reason_of_image(line) == line}
+        assert not same, "give it to image_reasons.REASONS and to fr.po"
+        told = image_reasons.reason_of_image("damaged image (OSError): scan it again")
+        assert told == "image endommagée (OSError) : numérisez-la de nouveau"
+        assert image_reasons.reason_of_image("something else") == "something else"

@@ -157,6 +157,7 @@ class TestThePage:
         assert "Zo" not in re.findall(r'<section id="left-out".*?</section>', english, re.S)[0]
         french = client.get("/?lang=fr").text
         assert "Annotations inutilisables : 1 (tâche 12)." in french and "n&#39;est pas une valeur" in french
+        assert "image endommagée (OSError) : numérisez-la de nouveau" in french
         table = client.get("/dashboard/left-out.csv?lang=en").get_data(as_text=True)
         assert "12;" in table and "Amount in figures;is no value of this kind of field" in table
 

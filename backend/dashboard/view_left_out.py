@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from backend.dashboard.figures import Figures
+from backend.dashboard.image_reasons import reason_of_image
 from backend.dashboard.view import Section, Table
 from backend.dashboard.words import field_name, number, when
 from backend.dashboard.words import say as _
 from studio.formats import Fault
-from studio.unread import Unread
 
 NAMED = 12  # tasks in a sentence
 ROWS = 50  # on the page; all are in the CSV
@@ -36,7 +36,11 @@ def left_out(figures: Figures, address: Callable[[int], str]) -> Section | None:
         for one in found.faulty
         for field, fault in one.faults.items()
     ]
-    rows += [(one.task, ["–", _("Image"), _image(one)]) for one in figures.unread]
+    none = _("the task has none: import it with one")
+    rows += [
+        (one.task, ["–", _("Image"), none if one.why == "no image" else reason_of_image(one.reason)])
+        for one in figures.unread
+    ]
     head = [_("Task"), _("When"), _("What"), _("Why")]
     table = Table(head, [[str(task), *row] for task, row in rows], [address(task) for task, _row in rows], ROWS)
     words = told[1:]
@@ -76,7 +80,3 @@ def why(fault: Fault) -> str:
         "two_values": _("has two values: the whole label is left out until one is deleted"),
         "no_field": _("is no field of the form: rename it back, or label again"),
     }[fault]
-
-
-def _image(one: Unread) -> str:
-    return {"no image": _("the task has none: import it with one")}.get(one.why) or one.reason
