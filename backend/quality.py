@@ -102,7 +102,7 @@ def right(work: Sequence[Work]) -> Right:
             by_task[one.task][one.annotator, one.ground_truth] = one  # the latest of each annotator
     shares: dict[str, list[float]] = {"blind": [], "prelabel": []}
     for labels in by_task.values():
-        same = [(one.arm, _same(one.values, reference.values)) for one, reference in _compared(list(labels.values()))]
+        same = [(one.arm, _alike(one.values, other.values)) for one, other in _compared(list(labels.values()))]
         for arm, found in shares.items():
             if own := [share for of, share in same if of == arm]:
                 found.append(float(np.mean(own)))
@@ -117,6 +117,11 @@ def _compared(labels: Sequence[Work]) -> Iterator[tuple[Work, Work]]:
         yield from ((one, true) for one in labels if not one.ground_truth)
     else:
         yield from permutations(labels, 2)
+
+
+def _alike(values: Mapping[str, str], reference: Mapping[str, str]) -> float:
+    """Over the fields that can be used in both labels."""
+    return _same(values, {name: value for name, value in reference.items() if name in values})
 
 
 def _same(values: Mapping[str, str], reference: Mapping[str, str]) -> float:

@@ -26,12 +26,12 @@ class Work:
 
     seconds: the page's lead time, as sent. at: when it was made (seconds since 1970). arm: None outside the trial,
     `left_out` then says why it might have belonged there. changed: by field, against what was shown. values: what
-    was given. shown: what the annotator started from, None where nothing was. edited: an update has replaced its
-    lead time. ambiguous: some field has two values. faults: what of it cannot be used, by field, and why.
+    was given, without the fields of `faults`. shown: what the annotator started from, None where nothing was. edited:
+    an update has replaced its lead time. ambiguous: some field has two values. faults: what of it cannot be used, by
+    field, and why.
     disputed: the annotators of its task disagree.
     imported: made through the API, no page timed it. planted: the field in which a planted error was shown;
     caught: whether it was corrected, None where that cannot be said. The rest is as if nothing had been planted.
-    values are without the fields that have no canonical form: what was meant there is not known.
     """
 
     task: int
@@ -95,7 +95,7 @@ def _work(given: Label, place: Place | None, drawn: bool, planted: Record) -> Wo
         exam=place is not None and place.role == "exam",
         version=label.version,
         changed=label.changed if label.shown is not None else {},
-        values={name: value for name, value in label.values.items() if name not in label.unusable},
+        values={name: value for name, value in label.values.items() if name not in label.faults},
         shown=label.shown,
         skipped=label.skipped,
         ambiguous=label.ambiguous,

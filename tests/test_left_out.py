@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from backend.dashboard.exam import _true
 from backend.dashboard.left_out import LeftOut, left_out
 from backend.dashboard.measures import measured
 from backend.dashboard.view_left_out import ROWS, why
+from backend.quality import _alike
 from backend.work import work_of
 from chequemate.checks import Finding
 from chequemate.connect import attach, begin
@@ -84,6 +86,17 @@ class TestWhichLabels:
 
     def test_a_task_that_somebody_labelled_is_not_skipped(self) -> None:
         assert listed(made(1, was_cancelled=True), replace(made(1), annotator=2)).skipped == ()
+
+
+def test_a_field_that_cannot_be_used_counts_in_no_statistic() -> None:
+    """Neither as right nor as wrong: what somebody typed there says nothing of the reader or of a colleague."""
+    bad = made(1, region("date", ["hier"]), region("lieu", ["Lyon"]))
+    good = made(1, region("date", ["2024-05-03"]), region("lieu", ["Lyon"]), annotator=2)
+    one, other = (replace(work, exam=True, arm="blind") for work in work_of([bad, replace(good, annotation=500)]))
+    assert "date" not in one.values and one.values["lieu"] == "Lyon"
+    assert _alike(one.values, other.values) == _alike(other.values, one.values) == 1.0
+    assert _true([other, replace(one, at=other.at + 1)]) == {1: other}
+    assert _true([one]) == {}
 
 
 class TestUnread:

@@ -101,10 +101,11 @@ def with_later(
 
 
 def _true(work: Sequence[Work]) -> dict[int, Work]:
-    """The true label of each exam cheque: the one marked ground truth, else the latest that can be used."""
+    """The true label of each exam cheque: the one marked ground truth, else the latest that can be used whole."""
     found: dict[int, Work] = {}
     for one in sorted(work, key=lambda one: (one.ground_truth, one.at, one.annotation)):
-        if one.exam and not one.skipped and not one.ambiguous:
+        whole = set(one.faults.values()) <= {"no_field"}  # which says nothing of the form's own fields
+        if one.exam and not one.skipped and not one.ambiguous and whole:
             found[one.task] = one
     return found
 
