@@ -74,6 +74,7 @@ def why(fault: Fault) -> str:
     return {
         "no_value": _("is no value of this kind of field"),
         "two_readings": _("can be read in two ways: write it out"),
+        "far_date": _("lies too far from the day of the label"),
         "not_text": _("is no text: type it again"),
         "too_long": _("is longer than a reading may be"),
         "not_allowed": _("has characters that no reading can have"),
