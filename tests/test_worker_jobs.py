@@ -58,16 +58,17 @@ class TestRetrain:
         world.studio.add_tasks([1])
         assert retrain(7, force=True)["outcome"] == "too few lessons"
 
-    def test_labels_that_cannot_be_used_are_left_out_and_lose_nobody_else(self, world: World) -> None:
+    def test_labels_that_cannot_be_used_are_left_out_and_a_field_that_cannot_costs_itself(self, world: World) -> None:
         world.labelled(30)
         world.studio.annotate(10, skipped=True)
         world.studio.annotate(11, ambiguous=True)
         values = world.studio.labels_[12][0].values | {"montant_numerique": "douze"}
-        world.studio.annotate(12, values=values)
+        world.studio.annotate(12, values=values, unusable={"montant_numerique": "no_value"})
+        world.studio.annotate(13, values=values, unusable=dict.fromkeys(values, "no_value"))
         retrain(7)
         ((lessons, exam),) = world.trained
-        assert not {"3", "10", "11", "12"} & {*lessons, *exam}
-        assert len(lessons) + len(exam) == 26
+        assert not {"3", "10", "11", "13"} & {*lessons, *exam}
+        assert len(lessons) + len(exam) == 26 and "12" in {*lessons, *exam}
 
     def test_a_training_that_fails_is_no_attempt(self, world: World) -> None:
         from trainer.recipe import TrainingError
