@@ -139,12 +139,17 @@ def corrected(
     shown: list[dict[str, Any]], config: Config, truth: Mapping[str, str]
 ) -> tuple[list[dict[str, Any]], int]:
     """The regions that a careful annotator leaves behind, and how many fields they had to change or fill in."""
-    before = {region["from_name"]: region for region in shown}
+    from cheques.values import exact
+    from studio.formats import values_of
+
+    before = {name: texts[0] for name, texts in values_of(shown, config.form).texts.items() if texts}
+    right = exact(config.form, truth, before)  # 12.50 dinars are left as they are, though the truth says 12.500
     result, typed = [], 0
     for field in config.form:
         kind = ("choices", "choices") if field.kind == "choice" else ("textarea", "text")
-        old, value = before.get(field.name), truth.get(field.name, "")
-        kept = old is not None and old["value"] == {kind[1]: [value]}
+        old = before.get(field.name)
+        kept = old is not None and right[field.name]
+        value = old if old and kept else truth.get(field.name, "")
         typed += not kept and (old is not None or value != "")
         if value:
             origin = "prediction" if kept else "prediction-changed" if old else "manual"

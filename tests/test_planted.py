@@ -120,6 +120,16 @@ def test_what_was_left_is_set_back_to_what_was_read() -> None:
     assert seen.label.changed["date"] == "accepted"
 
 
+def test_an_error_planted_in_dinars_is_known_again_whatever_its_decimals() -> None:
+    """The reader wrote 12.50, the label of a cheque in dinars says 12.500."""
+    values = READ | {"montant_numerique": "18.500", "devise": "TND"}
+    error = Planted("4", "v1", "montant_numerique", "12.50", "18.50")
+    seen = checked(label(READ["date"], values=values, shown=values), [error])
+    assert (seen.field, seen.caught) == ("montant_numerique", False)
+    assert seen.label.values["montant_numerique"] == "12.50"
+    assert checked(label(READ["date"], values=values | {"montant_numerique": "12.500"}, shown=values), [error]).caught
+
+
 @pytest.mark.parametrize(("given", "change"), [("2024-05-03", "accepted"), ("2023-05-03", "corrected")])
 def test_what_was_corrected_stands_and_counts_against_what_was_read(given: str, change: str) -> None:
     seen = checked(label(given, changed={"date": "corrected"}), [ERROR])

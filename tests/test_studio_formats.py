@@ -120,6 +120,33 @@ def test_accepted_corrected_and_filled_follow_from_comparing_with_what_was_shown
     assert one.changed["signature"] == "accepted"  # shown empty, left empty
 
 
+def test_an_amount_left_as_it_was_shown_is_accepted_whatever_decimals_its_currency_has() -> None:
+    shown = stored(9, region("montant_numerique", "12.50"), region("devise", "EUR"))
+    typed = annotation(region("montant_numerique", "12.50"), region("devise", "TND"), parent_prediction=9)
+    one = label(typed, task(shown), CONFIG)
+    assert one.values["montant_numerique"] == "12.500" and one.changed["montant_numerique"] == "accepted"
+
+
+def test_an_amount_that_the_corrected_currency_would_multiply_is_not_guessed() -> None:
+    shown = stored(9, region("montant_numerique", "12.500"), region("devise", "TND"))
+    typed = annotation(region("montant_numerique", "12.500"), region("devise", "EUR"), parent_prediction=9)
+    assert label(typed, task(shown), CONFIG).unusable == {"montant_numerique": "two_readings"}
+
+
+def test_dates_lie_around_the_day_of_the_label_and_not_around_today() -> None:
+    typed = annotation(region("date", "03/05/99"), created_at="2001-02-03T10:00:00Z", updated_at="2026-01-01T10:00:00Z")
+    assert label(typed, task(), CONFIG).values["date"] == "1999-05-03"
+    far = annotation(region("date", "03/05/1999"))
+    assert label(far, task(), CONFIG).unusable == {"date": "far_date"}
+
+
+def test_a_label_of_a_hundred_thousand_letters_costs_its_field() -> None:
+    typed = annotation(region("beneficiaire", "x" * 100_000), region("montant_lettres", "un " * 33_000))
+    one = label(typed, task(), CONFIG)
+    assert one.unusable == {"montant_lettres": "too_long", "beneficiaire": "too_long"} and one.usable
+    assert max(map(len, one.values.values())) <= 1000 and max(map(len, one.problems)) < 200
+
+
 def test_without_the_prediction_the_origins_tell() -> None:
     typed = annotation(
         region("date", "2024-05-03", origin="prediction"),
