@@ -99,7 +99,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
 
     def __init__(self, label_config: str, train_output: object = None, *, project: int, tools: Tools) -> None:
         self.config = read_config(label_config)
-        super().__init__(label_config, train_output)
+        super().__init__(None, train_output)  # its own parser resolves entities, and stops at an encoding in the prolog
         self.project = project
         self._tools = tools
         self._versions = Versions(tools.settings.home, project)
@@ -235,8 +235,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         return Key.of(str(self.project), _name(task), self._url(task), serving.stored_as, self.config.form.digest)
 
     def _url(self, task: Mapping[str, Any]) -> str:
-        found = (task.get("data") or {}).get(self.config.image_key)
-        return found if isinstance(found, str) else ""
+        return self.config.image_of(task.get("data") or {})
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def connect(
     own = settings()
     studio = Studio.of(own)
     joined, config = attach(studio, own, project)
+    console.print(f"read from {config.image_tag}: {served(config)}", markup=False, soft_wrap=True)
     for remark in remarks(joined, config):
         console.print(f"note: {remark}", markup=False, soft_wrap=True)
     begin(own, joined)
@@ -101,13 +102,27 @@ def begin(settings: Settings, project: Project, learn: bool = True) -> None:
         queue.enqueue(queue.RETRAIN, project.id, connection=connection, force=True)
 
 
+def served(config: Config) -> str:
+    """What is read of each document: every field with its kind."""
+    return ", ".join(f"{field.name} ({field.kind})" for field in config.form)
+
+
 def remarks(project: Project, config: Config) -> list[str]:
-    """What of the project will not work as one might think, and what to do about it."""
+    """What of the project will not work as one might think: each one line, after its last "; " what to do about it."""
+    from studio.config import listed
+
     found = []
-    if config.ignored:
-        found.append(f"{', '.join(config.ignored)}: neither filled nor learned; only TextArea and single Choices are")
+    for why in dict.fromkeys(one.why for one in config.left):
+        left = listed(one for one in config.left if one.why == why)
+        found.append(f"{left}: neither filled nor learned: {why}")
     for name in sorted(config.no_unknown):
-        found.append(f'{name} has no choice « ? »: an unreadable one cannot be said; add <Choice value="?"/>')
+        if config.form[name].kind == "choice":
+            found.append(f'{name} has no choice « ? »: an unreadable one cannot be said; add <Choice value="?"/>')
+        else:
+            found.append(
+                f"{name} cannot hold « ? »: an unreadable one cannot be said; make it a TextArea if there are any"
+            )
+    found += config.doubts
     if project.annotations_a_task > 1:
         found.append(
             f"{project.annotations_a_task} annotations a task: Label Studio then serves begun tasks before uncertain "

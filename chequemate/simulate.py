@@ -122,7 +122,7 @@ def label_next(
     task = studio.next_task(project)
     if task is None:
         return None
-    name = str(task["data"][config.image_key]).rsplit("/", 1)[-1].rsplit("-", 1)[-1]
+    name = config.image_of(task["data"]).rsplit("/", 1)[-1].rsplit("-", 1)[-1]
     if name not in answers:
         raise typer.BadParameter(f"no truth for the image of task {task['id']}; give the right file with --truth")
     shown: Mapping[str, Any] = next(iter(task.get("predictions") or ()), {})
@@ -140,21 +140,19 @@ def corrected(
 ) -> tuple[list[dict[str, Any]], int]:
     """The regions that a careful annotator leaves behind, and how many fields they had to change or fill in."""
     from cheques.values import exact
-    from studio.formats import values_of
+    from studio.formats import region, values_of
 
+    regions = {one["from_name"]: one for one in shown}
     before = {name: texts[0] for name, texts in values_of(shown, config.form).texts.items() if texts}
     right = exact(config.form, truth, before)  # 12.50 dinars are left as they are, though the truth says 12.500
     result, typed = [], 0
     for field in config.form:
-        kind = ("choices", "choices") if field.kind == "choice" else ("textarea", "text")
         old = before.get(field.name)
         kept = old is not None and right[field.name]
-        value = old if old and kept else truth.get(field.name, "")
-        typed += not kept and (old is not None or value != "")
-        if value:
-            origin = "prediction" if kept else "prediction-changed" if old else "manual"
-            region = {"from_name": field.name, "to_name": config.image_tag, "type": kind[0], "origin": origin}
-            result.append({"id": field.name, **region, "value": {kind[1]: [value]}})
+        left = regions[field.name] if kept else region(config, field, truth.get(field.name, ""))
+        typed += not kept and (old is not None or left is not None)
+        if left:
+            result.append({**left, "origin": "prediction" if kept else "prediction-changed" if old else "manual"})
     return result, typed
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["amount", "words", "date", "text", "choice"]
+Kind = Literal["amount", "words", "date", "number", "text", "choice"]
 
 EMPTY = ""  # nothing is written there
 UNREADABLE = "?"  # something is written there and cannot be read
@@ -27,6 +27,7 @@ _OTHERS = (
 PATTERNS: dict[Kind, str] = {
     "amount": r"\d{1,9}(\.\d{2,3})?",
     "date": r"[12]\d{3}-[01]\d-[0-3]\d",
+    "number": r"-?(0|[1-9]\d{0,11})(\.\d{0,5}[1-9])?",
     "words": f'["{_OTHERS}][" {_OTHERS}]{{0,159}}',
     "text": f'["{_CAPITALS}{_OTHERS}][" {_CAPITALS}{_OTHERS}]{{0,79}}',
 }

@@ -1,15 +1,21 @@
-"""A labeling configuration of Label Studio -> the Form that it asks for."""
+"""A labeling configuration of Label Studio -> the Form that it asks for, and what of it is left to people."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
 from cheques.fields import UNREADABLE, Field, Form, Kind
-from cheques.values import one_line, plain
+from cheques.values import canonical_or_text, plain
+from studio.tags import BadConfig, Tag, page_of, read_tags
+from studio.task_data import VARIABLE, data_of, value_of
+
+__all__ = ["BadConfig", "Config", "Left", "kind_of_name", "listed", "read_config"]
 
 HINT = "verifier"  # the key of task data that names the doubtful fields
 DEFAULT_CONFIG = Path(__file__).with_name("labeling_config.xml")
@@ -23,92 +29,233 @@ NAMED: dict[Kind, str] = {
 # What these name has more to say than its kind, or is something else: the currency of an amount, a place with a date.
 NOT_NAMED = "devise currency moneda divisa wahrung lieu ville place city lugar ort"
 
+MOST_FIELDS = 40  # two hundred took a small reader seven minutes a cheque
+MOST_LETTERS = 4000  # of names and choices: all of them stand in the question
 
-class BadConfig(ValueError):
-    """A labeling configuration that cannot be served: one line, what is missing and what to do."""
+
+@dataclass(frozen=True)
+class Left:
+    """A control that is left to people. why: the reason and, after the last "; ", what to do about it."""
+
+    name: str
+    kind: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind})"
 
 
 @dataclass(frozen=True)
 class Config:
     """What a labeling configuration asks for.
 
-    image_key: the key of task data that holds the image's URL. image_tag: the Image's name, to which regions point.
-    ignored: controls that are neither filled nor learned (boxes, ratings, several choices at once, …).
-    no_unknown: choice fields that offer no "?", so that an unreadable one cannot be written down.
+    image_key: where task data holds the image's URL: "image", "cheque.url", or text with a "$variable" in it.
+    image_tag: the name of the Image that is read, to which regions point.
+    page: which one of a list of images is read, from 1.
+    numbers: the fields that are Number controls. dates: those that are DateTime controls, each with the format in
+    which it stores a day. no_unknown: fields that hold no "?", so that an unreadable one cannot be written down.
+    several: fields to which people may add a second text, so that nobody knows which one is meant.
+    left: the controls that are left to people. repeated: of the names that a Repeater makes, what stands before and
+    after the page's number. doubts: what will not work as one might think, each "what; what to do about it".
     hints: it has a place for what the annotator should look at, <Header value="$verifier"/>.
     """
 
     form: Form
     image_key: str
     image_tag: str
-    ignored: tuple[str, ...] = ()
+    page: int = 1
+    numbers: frozenset[str] = frozenset()
+    dates: Mapping[str, str] = field(default_factory=dict)
     no_unknown: frozenset[str] = frozenset()
+    several: frozenset[str] = frozenset()
+    left: tuple[Left, ...] = ()
+    repeated: frozenset[tuple[str, str]] = frozenset()
+    doubts: tuple[str, ...] = ()
     hints: bool = False
 
+    def image_of(self, data: Mapping[str, Any]) -> str:
+        """The URL of a task's image; empty where its data holds none."""
+        found = value_of(self._expression, data)
+        if isinstance(found, list):
+            found = found[self.page - 1] if len(found) >= self.page else ""
+        return found if isinstance(found, str) else ""
 
-@cache
+    def data_of(self, url: str) -> dict[str, Any]:
+        """The data of a task with this image, of the shape that Label Studio's import asks for."""
+        return data_of(self._expression, url if self.page == 1 else [""] * (self.page - 1) + [url])
+
+    @property
+    def _expression(self) -> str:
+        return self.image_key if "$" in self.image_key else f"${self.image_key}"
+
+    def knows(self, name: str) -> bool:
+        """Is it a control of the configuration, be it one that is left to people?"""
+        if name in self.form.names or any(name == one.name for one in self.left):
+            return True
+        return any(name.startswith(before) and name.endswith(after) for before, after in self.repeated)
+
+
+@lru_cache(maxsize=64)
 def read_config(xml: str) -> Config:
-    """The form that a labeling configuration asks for: its Image, and every TextArea and Choices that points to it.
+    """The form that a labeling configuration asks for: an Image, and the controls that point to it and can be read.
 
-    The kind of a TextArea is its attribute `kind`, else what its name says, else text. Raises BadConfig.
+    Those are TextArea, Number, DateTime and Choices; all others are left to people. The kind of a TextArea is its
+    attribute `kind`, else what its name says, else text. Of several Images that with read="true" is read, else the
+    first that a field points to; of several pages the first, or that of the attribute `page`. Raises BadConfig.
     """
-    from label_studio_sdk.label_interface import LabelInterface
-
-    try:
-        parsed = LabelInterface(xml)
-        controls, objects, tree = list(parsed.controls), list(parsed.objects), parsed._tree
-    except Exception as error:  # lxml, KeyError, pydantic, …: the sdk raises whatever its parser does
-        reason = one_line(str(error))[:120]
-        raise BadConfig(f"labeling configuration: not valid XML of Label Studio ({reason}); correct it") from None
-    images = {o.name: o for o in objects if o.tag == "Image" and _is_one_image(o)}
+    tags = read_tags(xml)
+    objects = {tag.name: tag for tag in tags if tag.name and not tag.points_to and _source(tag)}
+    images = {name: tag for name, tag in objects.items() if tag.kind in ("Image", "Pdf") and _one_variable(tag)}
     if not images:
-        raise BadConfig('labeling configuration: no Image; add <Image name="image" value="$image"/>')
-    titles = _titles(tree)
-    fields: list[Field] = []
-    ignored: list[str] = []
-    image = next((name for c in controls for name in c.to_name if name in images and _is_field(c)), "")
-    for control in controls:
-        if image not in control.to_name or not _is_field(control):
-            ignored.append(f"{control.name} ({control.tag})")
+        shown = f"{listed(objects.values())} cannot be read, and there is " if objects else ""
+        raise BadConfig(f'labeling configuration: {shown}no Image; add <Image name="image" value="$image"/>')
+    controls = [(tag, _field(tag)) for tag in tags if tag.name and tag.points_to and tag.kind != "Filter"]
+    chosen = [name for name, tag in images.items() if tag.get("read") == "true"]
+    asked = [name for tag, one in controls if isinstance(one, Field) for name in tag.points_to if name in images]
+    image = images[next(iter([*chosen, *asked, *images]))]
+
+    read: list[tuple[Tag, Field]] = []
+    left: list[Left] = []
+    room = MOST_LETTERS
+    for tag, one in controls:
+        if isinstance(one, Field) and image.name not in tag.points_to:
+            one = f"it is about {' and '.join(tag.points_to)}, and {image.name} is read; let it point to {image.name}"
+        if isinstance(one, Field):
+            letters = len(f"{one.name} {'/'.join(one.choices)}")
+            if len(read) == MOST_FIELDS or letters > room:
+                most = f"{MOST_FIELDS} fields are read, of {MOST_LETTERS:,} letters of names and choices in all"
+                one = f"at most {most}; move up what matters most, or shorten it"
+        if isinstance(one, Field):
+            read.append((tag, one))
+            room -= letters
         else:
-            fields.append(_field(control, titles.get(control.name, "")))
-    if not fields:
-        seen = f"; {', '.join(ignored)} cannot be read" if ignored else ""
+            left.append(Left(tag.name, tag.kind, one))
+    if not read:
+        seen = "".join(f"; {one} cannot be read: {one.why}" for one in left[:3])
         raise BadConfig(f"labeling configuration: no TextArea or single Choices points to the Image{seen}; add one")
-    no_unknown = {c.name for c in controls if c.tag == "Choices" and UNREADABLE not in _choices(c)}
     try:
-        form = Form(tuple(fields))
+        form = Form(tuple(one for _, one in read))
     except ValueError as error:
         raise BadConfig(f"labeling configuration: {error}") from None
-    hints = any(tag.attrib.get("value") == f"${HINT}" for tag in tree.iter())
-    return Config(form, images[image].value_name, image, tuple(ignored), frozenset(no_unknown & set(form.names)), hints)
+    fields, source = [tag for tag, _ in read], _source(image)
+    return Config(
+        form,
+        source[1:] if VARIABLE.fullmatch(source) else source,
+        image.name,
+        page_of(image),
+        numbers=frozenset(tag.name for tag in fields if tag.kind == "Number"),
+        dates={tag.name: _format(tag) for tag in fields if tag.kind == "DateTime"},
+        no_unknown=frozenset(tag.name for tag in fields if not _holds_unknown(tag)),
+        several=frozenset(tag.name for tag in fields if tag.kind == "TextArea" and tag.get("maxsubmissions") != "1"),
+        left=tuple(left),
+        repeated=frozenset(_around_number(tag) for tag, _ in controls if tag.numbers),
+        doubts=tuple(_doubts(fields, image, list(images.values()))),
+        hints=any(tag.get("value") == f"${HINT}" for tag in tags),
+    )
 
 
-def _is_one_image(tag: Any) -> bool:
-    return not tag.is_image_list and re.fullmatch(r"\w[\w.]*", tag.value_name or "") is not None
+def _source(tag: Tag) -> str:
+    return tag.get("valuelist") or tag.get("value")
 
 
-def _is_field(control: Any) -> bool:
-    if control.attr.get("perRegion") == "true":
-        return False
-    return bool(control.tag == "TextArea" or (control.tag == "Choices" and control.attr.get("choice") != "multiple"))
+def _one_variable(image: Tag) -> bool:
+    if image.get("valuelist"):
+        return VARIABLE.fullmatch(_source(image)) is not None
+    return len(VARIABLE.findall(_source(image))) == 1
 
 
-def _field(control: Any, title: str) -> Field:
-    if control.tag == "Choices":
-        choices = tuple(choice for choice in _choices(control) if choice != UNREADABLE)
-        if not choices:
-            raise BadConfig(f"labeling configuration: Choices {control.name} has no Choice; add some")
-        return Field(control.name, "choice", title, choices)
+def _field(tag: Tag) -> Field | str:
+    """The field that a control asks for, or why it is left to people and what to do about it."""
+    if tag.get("perregion") == "true":
+        return "it belongs to regions that people draw; take perRegion away where it is about the whole image"
+    if tag.get("peritem") == "true":
+        return "it has a value for each page; take perItem away where it is about the document"
+    asked: str = tag.get("kind") or kind_of_name(tag.name)
     kinds = [kind for kind in get_args(Kind) if kind != "choice"]
-    kind = control.attr.get("kind") or kind_of_name(control.name)
-    if kind not in kinds:
-        raise BadConfig(f"labeling configuration: {control.name} has kind {kind!r}; it may be {', '.join(kinds)}")
-    return Field(control.name, kind, title)
+    match tag.kind:
+        case "TextArea":
+            if asked not in kinds:
+                return f"it has kind {asked[:40]!r}; it may be {', '.join(kinds)}"
+            return Field(tag.name, asked, tag.title)  # type: ignore[arg-type]
+        case "Number":
+            return Field(tag.name, "amount" if asked == "amount" else "number", tag.title)
+        case "DateTime":
+            day = Field(tag.name, "date", tag.title)
+            probe = date(2024, 5, 3)  # on which day and month can be mixed up
+            if tag.get("only") != "date":
+                return 'it asks for more or less than a day; write only="date"'
+            if canonical_or_text(day, probe.strftime(_format(tag))) != probe.isoformat():
+                return f"a day in its format {tag.get('format')[:40]!r} is not understood; take the format away"
+            return day
+        case "Choices":
+            if tag.get("choice") == "multiple":
+                return 'several choices at once are not read; make it one Choices for each, or choice="single"'
+            if tag.get("allownested") == "true" or any(choice.nested for choice in tag.choices):
+                return "choices within choices are not read; list them side by side"
+            if tag.get("value") or any(choice.stored.startswith("$") for choice in tag.choices):
+                return "its choices come from each task; write them into the form if they are always the same"
+            stored = dict.fromkeys(choice.stored for choice in tag.choices if choice.stored not in ("", UNREADABLE))
+            if not stored:
+                return f"Choices {tag.name} has no Choice; add some"
+            return Field(tag.name, "choice", tag.title, tuple(stored))
+        case "Rating":
+            return "a rating is a judgement, nothing that is written there; people give it"
+    if tag.kind.endswith("Labels") or tag.kind in DRAWN:
+        return "regions on the image are not read; people draw them"
+    return f"a {tag.kind} is nothing that is read; ask with a TextArea or Choices what should be"
 
 
-def _choices(control: Any) -> list[str]:
-    return [str(choice) for choice in control.labels or ()]
+DRAWN = ("Rectangle", "Polygon", "Ellipse", "KeyPoint", "Brush", "Bitmask", "Vector", "MagicWand", "VideoRectangle")
+
+
+def _format(tag: Tag) -> str:
+    return tag.get("format") or "%Y-%m-%d"
+
+
+def _holds_unknown(tag: Tag) -> bool:
+    return tag.kind == "TextArea" or any(choice.stored == UNREADABLE for choice in tag.choices)
+
+
+def _around_number(tag: Tag) -> tuple[str, str]:
+    before, _, after = tag.written.partition(tag.numbers[-1][0])
+    return before, after
+
+
+def _doubts(fields: list[Tag], image: Tag, images: list[Tag]) -> Iterable[str]:
+    if image.numbers or image.get("valuelist"):
+        where = "the Repeater" if image.numbers else image.name
+        page = int(image.numbers[0][1]) + 1 if image.numbers else page_of(image)
+        yield f'{image} shows several pages, of which page {page} is read; write page="2" on {where} for the second'
+    others = [one for one in images if one is not image]
+    if others:
+        what = f"{listed(others)}: not read, {image.name} is"
+        yield f'{what}; write read="true" on the Image that is to be read'
+    for tag in fields:
+        if preset := _preset(tag):
+            what = f"{tag.name} shows {preset} before anything is read, on blind cheques too"
+            yield f"{what}, and beside what is read; take it away"
+    texts = [tag for tag in fields if tag.kind == "TextArea"]
+    if open_ended := [tag.name for tag in texts if tag.get("maxsubmissions") != "1"]:
+        what = f"{listed(open_ended)}: people can add a second text, and the label is then left out"
+        yield f'{what}; write maxSubmissions="1" and editable="true" on each TextArea'
+    if fixed := [tag.name for tag in texts if tag.get("editable") != "true" and tag.name not in open_ended]:
+        yield f'{listed(fixed)}: what is read cannot be corrected, only deleted; write editable="true" on each TextArea'
+    if hidden := [tag.name for tag in fields if tag.hidden]:
+        what = f"{listed(hidden)}: shown at times only, and learned as empty whenever it is not"
+        yield f"{what}; show it always (without visibleWhen)"
+
+
+def _preset(tag: Tag) -> str:
+    """What stands in a control before anybody or anything has filled it in."""
+    if tag.kind == "TextArea":
+        return tag.get("value")
+    return tag.get("defaultvalue") or next((choice.stored for choice in tag.choices if choice.selected), "")
+
+
+def listed(things: Iterable[object], most: int = 6) -> str:
+    """On one line: some of them, and how many there are."""
+    names = list(map(str, things))
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])}, … ({len(names)} in all)"
 
 
 def kind_of_name(name: str) -> Kind:
@@ -118,14 +265,3 @@ def kind_of_name(name: str) -> Kind:
     if said & set(NOT_NAMED.split()):
         return "text"
     return next((kind for kind, words in NAMED.items() if said & set(words.split())), "text")
-
-
-def _titles(tree: Any) -> dict[str, str]:
-    """Each control's title: the Header that stands before it, as the annotator sees it."""
-    titles, header = {}, ""
-    for tag in tree.iter():
-        if tag.tag == "Header" and not tag.attrib.get("value", "").startswith("$"):
-            header = tag.attrib.get("value", "")
-        elif tag.attrib.get("toName"):
-            titles[tag.attrib.get("name", "")], header = header, ""
-    return titles

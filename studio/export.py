@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cheques.fields import CHEQUE, Field, Form
+from cheques.fields import CHEQUE, Field, Form, Kind
 from studio.config import Config, kind_of_name
 from studio.connection import StudioError
 from studio.formats import Label, label
+
+# By what a region's value holds.
+KINDS: dict[str, Kind] = {"choices": "choice", "text": "text", "number": "number", "datetime": "date"}
 
 
 class BadExport(StudioError):
@@ -47,20 +50,19 @@ def _annotations(path: Path, task: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _config(tasks: list[dict[str, Any]]) -> Config:
     """The form that annotations and snapshots of predictions make together, in the order of a cheque's fields."""
     choices: dict[str, dict[str, None]] = {}
-    kinds: dict[str, str] = {}
+    kinds: dict[str, Kind] = {}
     for region in _regions(tasks):
         name, value = str(region.get("from_name", "")), region["value"]
-        if "text" in value or "choices" in value:
-            kinds[name] = "choice" if "choices" in value else "text"
+        kind = next((kind for key, kind in KINDS.items() if key in value), None)
+        if kind == "text" or (kind == "number" and kind_of_name(name) == "amount"):
+            kind = kind_of_name(name)
+        if kind:
+            kinds[name] = kind
             given = value.get("choices")
             choices.setdefault(name, {}).update(dict.fromkeys(map(str, given if isinstance(given, list) else ())))
     known = [name for name in CHEQUE.names if name in kinds]
     names = [*known, *sorted(set(kinds) - set(known))]
-    fields = [
-        Field(name, "choice" if kinds[name] == "choice" else kind_of_name(name), choices=tuple(choices[name]))
-        for name in names
-        if name
-    ]
+    fields = [Field(name, kinds[name], choices=tuple(choices[name])) for name in names if name]
     return Config(Form(tuple(fields)) if fields else CHEQUE, "image", "image")
 
 

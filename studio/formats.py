@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Any, Literal
 
 from cheques.fields import EMPTY, UNREADABLE, Field, Form
@@ -35,6 +36,7 @@ __all__ = [
     "label",
     "prediction",
     "read_config",
+    "region",
     "truth",
     "values_of",
 ]
@@ -99,32 +101,40 @@ class Label:
 def prediction(config: Config, reading: Reading, version: str, score: float, blind: bool = False) -> dict[str, Any]:
     """A prediction as Label Studio stores it: a region for each value that is not empty, each with its confidence.
 
-    blind: an empty result, so that the annotator is shown nothing. What the configuration cannot hold (a "?" that
-    is no choice of it) is left out: the annotator finds that field empty.
+    blind: an empty result, so that the annotator is shown nothing.
     """
-    regions = [] if blind else [_region(config, f, reading) for f in config.form if _fits(config, f, reading)]
+    regions = []
+    for f in () if blind else config.form:
+        made = region(config, f, reading.values.get(f.name, ""))
+        if made:
+            # The sdk's regions lose the score when they are serialised; a dict keeps it.
+            regions.append(made | {"score": _number(reading.confidence.get(f.name, 0.0))})
     return {"model_version": version, "score": _number(score), "result": regions}
 
 
-def _fits(config: Config, field: Field, reading: Reading) -> bool:
-    value = reading.values.get(field.name, "")
-    if field.kind != "choice":
-        return bool(value)
-    return value in field.choices or (value == UNREADABLE and field.name not in config.no_unknown)
+def region(config: Config, field: Field, value: str) -> dict[str, Any] | None:
+    """A canonical value as Label Studio stores it; None where it is empty.
 
-
-def _region(config: Config, field: Field, reading: Reading) -> dict[str, Any]:
-    kind = "choices" if field.kind == "choice" else "textarea"
-    value = {"choices" if kind == "choices" else "text": [reading.values[field.name]]}
-    return {
-        "id": field.name,
-        "from_name": field.name,
-        "to_name": config.image_tag,
-        "type": kind,
-        "value": value,
-        # The sdk's regions lose the score when they are serialised; a dict keeps it.
-        "score": _number(reading.confidence.get(field.name, 0.0)),
-    }
+    None too for what the control cannot hold (a "?" that is no choice of it, the 31st of February), which the page
+    would show as something else or not at all: the annotator finds that field empty.
+    """
+    if not value or (value == UNREADABLE and field.name in config.no_unknown):
+        return None
+    held: dict[str, Any]
+    if field.kind == "choice":
+        if value not in (*field.choices, UNREADABLE):
+            return None
+        kind, held = "choices", {"choices": [value]}
+    elif field.name in config.numbers:
+        kind, held = "number", {"number": float(value)}
+    elif field.name in config.dates:
+        try:
+            kind, held = "datetime", {"datetime": date.fromisoformat(value).strftime(config.dates[field.name])}
+        except ValueError:
+            return None
+    else:
+        kind, held = "textarea", {"text": [value]}
+    return {"id": field.name, "from_name": field.name, "to_name": config.image_tag, "type": kind, "value": held}
 
 
 def _number(score: float) -> float:
@@ -161,7 +171,11 @@ def values_of(result: Any, form: Form) -> Given:
         if name not in form.names:
             unknown.append(name)
             continue
-        raw = value.get("text", value.get("choices", [])) if isinstance(value, Mapping) else None
+        raw = None
+        if isinstance(value, Mapping):
+            raw = next((value[key] for key in ("text", "choices", "number", "datetime") if key in value), [])
+            if "number" in value and isinstance(raw, int | float) and not isinstance(raw, bool):
+                raw = f"{Decimal(str(raw)):f}"  # 1e-07 is no way in which people write
         parts = [raw] if isinstance(raw, str) else raw
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             not_text.add(name)
@@ -175,7 +189,8 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
     """What an annotation of a task (both as Label Studio's API sends them) says. Never raises on what people typed."""
     said = values_of(annotation.get("result"), config.form)
     place = f"task {task['id']}, annotation {annotation['id']}"
-    problems = [f"{place}: {name} is no field of the form; ignored" for name in said.unknown]
+    unknown = [name for name in said.unknown if not config.knows(name)]
+    problems = [f"{place}: {name} is no field of the form; ignored" for name in unknown]
     currency = currency_of(config.form, _first_texts(annotation.get("result"), config.form))
     day, years, parent = _day(annotation), settings().date_years, _parent(annotation, task)
     before = _first_texts(parent.get("result") if parent else None, config.form)
@@ -197,7 +212,10 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
                 given[text[:LOOKED_AT]] = None
                 unusable[f.name] = error.reason
         if len(given) > 1:
-            problems.append(f"{place}: {f.name} has {len(given)} values; the label is left out until one is deleted")
+            remedy = ' (maxSubmissions="1" on its TextArea allows one only)' if f.name in config.several else ""
+            problems.append(
+                f"{place}: {f.name} has {len(given)} values; the label is left out until one is deleted{remedy}"
+            )
             doubled.append(f.name)
         values[f.name] = next(iter(given), EMPTY)
     for name, reason in unusable.items():
@@ -211,7 +229,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
     return Label(
         task=int(task["id"]),
         annotation=int(annotation["id"]),
-        image=str((task.get("data") or {}).get(config.image_key) or ""),
+        image=config.image_of(task.get("data") or {}),
         values=values,
         updated_at=str(annotation.get("updated_at") or ""),
         seconds=_seconds(annotation.get("lead_time")),

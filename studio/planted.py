@@ -134,6 +134,7 @@ SLIPS: dict[str, Callable[[random.Random, Field, str, Sequence[str]], str]] = {
     "amount": _digit,
     "words": _number_word,
     "date": _day,
+    "number": _digit,
     "choice": _choice,
     "text": _of_another,
 }

@@ -79,7 +79,6 @@ def project_of(sent: Mapping[str, Any]) -> Project:
 def task_of(sent: Mapping[str, Any], config: Config) -> Task:
     """A task as the API sends it."""
     data = sent.get("data") or {}
-    image = data.get(config.image_key)
     stored = tuple(
         Stored(int(p["id"]), str(p.get("model_version") or ""), p.get("score"), not p.get("result"))
         for p in sent.get("predictions") or ()
@@ -87,4 +86,4 @@ def task_of(sent: Mapping[str, Any], config: Config) -> Task:
     )
     labelled = bool(sent.get("total_annotations") or sent.get("is_labeled"))
     hint = str(data.get(HINT) or "")
-    return Task(int(sent["id"]), image if isinstance(image, str) else "", labelled, stored, hint)
+    return Task(int(sent["id"]), config.image_of(data), labelled, stored, hint)

@@ -57,5 +57,5 @@ def _uncertain(task: Mapping[str, Any], config: Config) -> Uncertain | None:
         if isinstance(region, Mapping) and region.get("score") is not None and region.get("from_name") in texts
     }
     values = {name: " / ".join(found) for name, found in texts.items()}
-    image = str((task.get("data") or {}).get(config.image_key) or "")
+    image = config.image_of(task.get("data") or {})
     return Uncertain(int(task["id"]), image, str(newest.get("model_version") or ""), values, confidence)

@@ -18,7 +18,7 @@ def test_the_default_configuration_is_the_cheque_form() -> None:
     config = read_config(DEFAULT_CONFIG.read_text(encoding="utf-8"))
     assert config.form == CHEQUE
     assert (config.image_key, config.image_tag) == ("image", "image")
-    assert not config.ignored and not config.no_unknown
+    assert not config.left and not config.doubts and not config.no_unknown
 
 
 def test_an_invoice_is_a_form_too() -> None:
@@ -90,7 +90,7 @@ def test_other_controls_are_left_alone_and_named() -> None:
         )
     )
     assert config.form.names == ("lieu",)
-    assert config.ignored == ("zones (RectangleLabels)", "defauts (Choices)", "lu (TextArea)")
+    assert tuple(map(str, config.left)) == ("zones (RectangleLabels)", "defauts (Choices)", "lu (TextArea)")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,6 @@ def test_other_controls_are_left_alone_and_named() -> None:
         ("nothing", "not valid XML"),
         ("<View/>", "no Image"),
         ('<View><Text name="t" value="$t"/><TextArea name="lieu" toName="t"/></View>', "no Image"),
-        ('<View><Image name="i" valueList="$pages"/><TextArea name="lieu" toName="i"/></View>', "no Image"),
         (view(), "no TextArea or single Choices"),
         (view('<Rating name="r" toName="image"/>'), r"r \(Rating\) cannot be read"),
         (view('<TextArea name="a" toName="image" kind="montant"/>'), "kind 'montant'; it may be amount, words"),

@@ -41,7 +41,7 @@ class Backend:
     ) -> None:
         self._url = str(settings.backend_url).rstrip("/") + "/read"
         self._about = {"project": project, "label_config": label_config}
-        self._image_key = config.image_key
+        self._data_of = config.data_of
         self._patience = patience
         self.unread: dict[int, Unread] = {}
         self._session = requests.Session()
@@ -53,7 +53,7 @@ class Backend:
 
         Raises BackendError, VersionChanged.
         """
-        sent = [{"id": task.id, "data": {self._image_key: task.image}} for task in tasks]
+        sent = [{"id": task.id, "data": self._data_of(task.image)} for task in tasks]
         answer = self._patiently({**self._about, "tasks": sent})
         if answer["version"] != version:
             raise VersionChanged(f"{answer['version']} is in service, no longer {version}")

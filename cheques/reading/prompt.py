@@ -8,7 +8,7 @@ from typing import Any
 
 from cheques.fields import Field, Form
 
-HINTS = {"amount": "0.00", "words": "lettres", "date": "AAAA-MM-JJ", "text": "texte"}
+HINTS = {"amount": "0.00", "words": "lettres", "date": "AAAA-MM-JJ", "number": "0", "text": "texte"}
 
 
 def question(form: Form) -> str:
