@@ -190,11 +190,11 @@ def _field(tag: Tag) -> Field | str:
         case "Choices":
             if tag.get("choice") == "multiple":
                 return 'several choices at once are not read; make it one Choices for each, or choice="single"'
-            if tag.get("allownested") == "true" or any(choice.nested for choice in tag.choices):
+            if tag.get("allownested") == "true" or tag.nested:
                 return "choices within choices are not read; list them side by side"
-            if tag.get("value") or any(choice.stored.startswith("$") for choice in tag.choices):
+            if tag.get("value") or any(choice.startswith("$") for choice in tag.choices):
                 return "its choices come from each task; write them into the form if they are always the same"
-            stored = dict.fromkeys(choice.stored for choice in tag.choices if choice.stored not in ("", UNREADABLE))
+            stored = dict.fromkeys(choice for choice in tag.choices if choice not in ("", UNREADABLE))
             if not stored:
                 return f"Choices {tag.name} has no Choice; add some"
             return Field(tag.name, "choice", tag.title, tuple(stored))
@@ -213,7 +213,7 @@ def _format(tag: Tag) -> str:
 
 
 def _holds_unknown(tag: Tag) -> bool:
-    return tag.kind == "TextArea" or any(choice.stored == UNREADABLE for choice in tag.choices)
+    return tag.kind == "TextArea" or any(choice == UNREADABLE for choice in tag.choices)
 
 
 def _around_number(tag: Tag) -> tuple[str, str]:
@@ -231,9 +231,10 @@ def _doubts(fields: list[Tag], image: Tag, images: list[Tag]) -> Iterable[str]:
         what = f"{listed(others)}: not read, {image.name} is"
         yield f'{what}; write read="true" on the Image that is to be read'
     for tag in fields:
-        if preset := _preset(tag):
-            what = f"{tag.name} shows {preset} before anything is read, on blind cheques too"
-            yield f"{what}, and beside what is read; take it away"
+        attribute = {"TextArea": "value", "Number": "defaultValue"}.get(tag.kind, "")
+        if preset := tag.get(attribute.lower()):
+            what = f"{tag.name} shows {preset[:40]!r} before anything is read, on blind cheques too"
+            yield f"{what}; take {attribute} away"
     texts = [tag for tag in fields if tag.kind == "TextArea"]
     if open_ended := [tag.name for tag in texts if tag.get("maxsubmissions") != "1"]:
         what = f"{listed(open_ended)}: people can add a second text, and the label is then left out"
@@ -243,13 +244,6 @@ def _doubts(fields: list[Tag], image: Tag, images: list[Tag]) -> Iterable[str]:
     if hidden := [tag.name for tag in fields if tag.hidden]:
         what = f"{listed(hidden)}: shown at times only, and learned as empty whenever it is not"
         yield f"{what}; show it always (without visibleWhen)"
-
-
-def _preset(tag: Tag) -> str:
-    """What stands in a control before anybody or anything has filled it in."""
-    if tag.kind == "TextArea":
-        return tag.get("value")
-    return tag.get("defaultvalue") or next((choice.stored for choice in tag.choices if choice.selected), "")
 
 
 def listed(things: Iterable[object], most: int = 6) -> str:

@@ -11,7 +11,7 @@ from defusedxml.ElementTree import fromstring
 
 from cheques.values import one_line
 
-LONGEST = 2_000_000  # letters; ten thousand fields take less
+LONGEST = 500_000  # letters: some seven thousand fields; more take seconds at each /setup
 DEEPEST = 100
 
 
@@ -20,26 +20,19 @@ class BadConfig(ValueError):
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One choice of a Choices. stored: what Label Studio writes into an annotation, its alias before its value."""
-
-    stored: str
-    selected: bool
-    nested: bool
-
-
-@dataclass(frozen=True)
 class Tag:
     """One tag; its attributes have lower-case names, as the editor reads them.
 
-    title: of a control, the Header that stands before it. hidden: it is shown at times only (visibleWhen).
-    numbers: the flags of the Repeaters that it stands in, each with the number of the page that is read; `attributes`
-    are as they are on that page. written: its name before that.
+    choices: of Choices, what Label Studio writes into an annotation: the alias, else the value. nested: some of them
+    have choices of their own. title: of a control, the Header that stands before it. hidden: it is shown at times only
+    (visibleWhen). numbers: the flags of the Repeaters that it stands in, each with the number of the page that is read;
+    `attributes` are as they are on that page. written: its name before that.
     """
 
     kind: str
     attributes: Mapping[str, str]
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[str, ...] = ()
+    nested: bool = False
     title: str = ""
     hidden: bool = False
     numbers: tuple[tuple[str, str], ...] = ()
@@ -94,16 +87,11 @@ def _walk(
         raise BadConfig(f"labeling configuration: tags stand more than {DEEPEST} deep in each other; flatten it")
     attributes = {name.lower(): _numbered(value, numbers) for name, value in element.attrib.items()}
     hidden = hidden or bool(attributes.get("visiblewhen"))
-    choices = [
-        Choice(
-            _numbered(one.get("alias") or one.get("value") or "", numbers),
-            one.get("selected") == "true",
-            any(inner.tag == "Choice" for inner in one),
-        )
-        for one in (element.iter("Choice") if element.tag == "Choices" else ())
-    ]
+    inside = list(element.iter("Choice")) if element.tag == "Choices" else []
+    choices = tuple(_numbered(one.get("alias") or one.get("value") or "", numbers) for one in inside)
+    nested = any(inner.tag == "Choice" for one in inside for inner in one)
     written = element.get("name", "")
-    tag = Tag(str(element.tag), attributes, tuple(choices), hidden=hidden, numbers=numbers, written=written)
+    tag = Tag(str(element.tag), attributes, choices, nested, hidden=hidden, numbers=numbers, written=written)
     yield tag
     if tag.kind == "Repeater":
         numbers = (*numbers, (attributes.get("indexflag") or "{{idx}}", str(page_of(tag) - 1)))

@@ -1,5 +1,7 @@
 """People write values in many ways; canonical forms make them one."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,32 @@ def test_amounts(written: str, value: str) -> None:
 )
 def test_dates(written: str, value: str) -> None:
     assert canonical(DATE, written) == value
+
+
+@pytest.mark.parametrize(
+    "written, value",
+    [
+        ("3", "3"),
+        ("3.0", "3"),
+        ("-12,5", "-12.5"),
+        ("12.345", "12.345"),
+        ("1 234 567", "1234567"),
+        ("1'234.50", "1234.5"),
+        ("007", "7"),
+        ("-0", "0"),
+        ("1 234,5", "1234.5"),
+    ],
+)
+def test_numbers(written: str, value: str) -> None:
+    number = Field("articles", "number")
+    assert canonical(number, written) == value
+    assert re.search(number.schema["pattern"], value)
+
+
+@pytest.mark.parametrize("written", ["12,500", "1 23", "1e3", "trois", "1.2.3", "١٢", "12 €"])
+def test_what_is_no_number_or_two_is_refused(written: str) -> None:
+    with pytest.raises(BadValue, match="n'est pas un nombre"):
+        canonical(Field("articles", "number"), written)
 
 
 @pytest.mark.parametrize(

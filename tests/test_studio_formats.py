@@ -64,6 +64,46 @@ def test_what_the_configuration_cannot_hold_is_left_out() -> None:
         assert len(prediction(without, Reading({"devise": value}, {}), "v1", 0.5)["result"]) == regions
 
 
+INVOICE = read_config(
+    '<View><Image name="i" value="$facture.url"/><Number name="total" toName="i"/><Number name="articles" toName="i"/>'
+    '<DateTime name="emis" toName="i" only="date"/><DateTime name="paye" toName="i" only="date" format="%d/%m/%Y"/>'
+    '<Choices name="defauts" toName="i" choice="multiple"><Choice value="plié"/></Choices>'
+    '<TextArea name="note" toName="i"/></View>'
+)
+
+
+def test_numbers_and_days_go_and_come_back_as_their_controls_store_them() -> None:
+    read = {"total": "1234.50", "articles": "3", "emis": "2024-05-03", "paye": "2024-04-01", "note": ""}
+    made = prediction(INVOICE, Reading(read, {}), "v1", 0.5)
+    assert [(one["type"], one["value"]) for one in made["result"]] == [
+        ("number", {"number": 1234.5}),
+        ("number", {"number": 3}),
+        ("datetime", {"datetime": "2024-05-03"}),
+        ("datetime", {"datetime": "01/04/2024"}),
+    ]
+    sent = {"id": 3, "data": {"facture": {"url": "/f.png"}}, "predictions": [{"id": 9, **made}]}
+    one = label(annotation(*made["result"], parent_prediction=9), sent, INVOICE)
+    assert (one.values, one.image, one.problems) == (read, "/f.png", ())
+    assert set(one.changed.values()) == {"accepted"}
+
+
+@pytest.mark.parametrize("value", ["?", "2024-02-31", ""])
+def test_a_number_and_a_day_hold_nothing_else(value: str) -> None:
+    read = {"total": "" if value else value, "articles": "?", "emis": value, "paye": value}
+    assert prediction(INVOICE, Reading(read, {}), "v1", 0.5)["result"] == []
+
+
+def test_what_is_left_to_people_is_no_problem_of_a_label() -> None:
+    people = {"from_name": "defauts", "to_name": "i", "type": "choices", "value": {"choices": ["plié", "taché"]}}
+    assert label(annotation(people), task(), INVOICE).problems == ()
+
+
+def test_a_second_text_says_how_the_form_prevents_it() -> None:
+    typed = {"from_name": "note", "to_name": "i", "type": "textarea", "value": {"text": ["payé", "soldé"]}}
+    (problem,) = label(annotation(typed), task(), INVOICE).problems
+    assert problem.endswith('until one is deleted (maxSubmissions="1" on its TextArea allows one only)')
+
+
 def test_a_blind_prediction_shows_nothing() -> None:
     assert prediction(CONFIG, Reading(VALUES, SURE), "v1", 0.1, blind=True) == {
         "model_version": "v1",
