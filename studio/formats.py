@@ -171,7 +171,7 @@ def values_of(result: Any, form: Form) -> Given:
         if name not in form.names:
             unknown.append(name)
             continue
-        raw = None
+        raw: Any = None
         if isinstance(value, Mapping):
             raw = next((value[key] for key in ("text", "choices", "number", "datetime") if key in value), [])
             if "number" in value and isinstance(raw, int | float) and not isinstance(raw, bool):
