@@ -109,12 +109,9 @@ def served(config: Config) -> str:
 
 def remarks(project: Project, config: Config) -> list[str]:
     """What of the project will not work as one might think: each one line, after its last "; " what to do about it."""
-    from studio.config import listed
+    from studio.config import by_reason
 
-    found = []
-    for why in dict.fromkeys(one.why for one in config.left):
-        left = listed(one for one in config.left if one.why == why)
-        found.append(f"{left}: neither filled nor learned: {why}")
+    found = [f"{names}: neither filled nor learned: {why}" for names, why in by_reason(config.left)]
     for name in sorted(config.no_unknown):
         if config.form[name].kind == "choice":
             found.append(f'{name} has no choice « ? »: an unreadable one cannot be said; add <Choice value="?"/>')

@@ -15,7 +15,7 @@ from cheques.values import canonical_or_text, plain
 from studio.tags import BadConfig, Tag, page_of, read_tags
 from studio.task_data import VARIABLE, data_of, value_of
 
-__all__ = ["BadConfig", "Config", "Left", "kind_of_name", "listed", "read_config"]
+__all__ = ["BadConfig", "Config", "Left", "by_reason", "kind_of_name", "read_config"]
 
 HINT = "verifier"  # the key of task data that names the doubtful fields
 DEFAULT_CONFIG = Path(__file__).with_name("labeling_config.xml")
@@ -131,7 +131,7 @@ def read_config(xml: str) -> Config:
         else:
             left.append(Left(tag.name, tag.kind, one))
     if not read:
-        seen = "".join(f"; {one} cannot be read: {one.why}" for one in left[:3])
+        seen = "".join(f"; {names} cannot be read: {why}" for names, why in by_reason(left)[:3])
         raise BadConfig(f"labeling configuration: no TextArea or single Choices points to the Image{seen}; add one")
     try:
         form = Form(tuple(one for _, one in read))
@@ -250,6 +250,14 @@ def listed(things: Iterable[object], most: int = 6) -> str:
     """On one line: some of them, and how many there are."""
     names = list(map(str, things))
     return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])}, … ({len(names)} in all)"
+
+
+def by_reason(left: Iterable[Left]) -> list[tuple[str, str]]:
+    """The controls that share a reason, on one line; and the reason."""
+    whys: dict[str, list[Left]] = {}
+    for one in left:
+        whys.setdefault(one.why, []).append(one)
+    return [(listed(those), why) for why, those in whys.items()]
 
 
 def kind_of_name(name: str) -> Kind:
