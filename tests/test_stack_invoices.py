@@ -22,8 +22,11 @@ from trainer.versions import Versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.proof]
 
-FORM = """<View>
-  <Image name="recto" value="$facture.recto"/><Image name="verso" value="$facture.verso"/>
+FORM = """<View style="display: flex; gap: 16px">
+  <View style="flex: 1">
+    <Image name="recto" value="$facture.recto" maxHeight="300px"/>
+    <Image name="verso" value="$facture.verso" maxHeight="300px"/>
+  </View><View style="flex: 1">
   <Header value="Fournisseur"/><TextArea name="fournisseur" toName="recto" maxSubmissions="1" editable="true"/>
   <Header value="Total TTC"/><Number name="total_ttc" toName="recto"/>
   <Header value="Articles"/><Number name="articles" toName="recto"/>
@@ -35,6 +38,7 @@ FORM = """<View>
   <Header value="Défauts"/>
   <Choices name="defauts" toName="recto" choice="multiple"><Choice value="plié"/><Choice value="taché"/></Choices>
   <Header value="Au dos"/><TextArea name="dos" toName="verso" maxSubmissions="1" editable="true"/>
+  </View>
 </View>"""
 SUPPLIERS = ("Dupont SA", "Brasserie du Port", "Leroy & Fils", "Papeterie Centrale")
 
