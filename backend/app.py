@@ -41,7 +41,7 @@ OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forw
 def create_app(
     settings: Settings | None = None,
     reader: Callable[[], Reader] | None = None,
-    fetch: Callable[[str], Image] | None = None,
+    fetch: Callable[[str, int], Image] | None = None,
 ) -> Flask:
     """The application. `reader` and `fetch` stand in for the local model and for Label Studio's files, in tests.
 
@@ -169,5 +169,5 @@ def _own_error(error: Exception) -> tuple[Response, int]:
     return error_line(f"internal error ({type(error).__name__}): see the backend's log", 500)
 
 
-def _fetch_from(settings: Settings) -> Callable[[str], Image]:
-    return lambda url: fetch_image(url, settings)
+def _fetch_from(settings: Settings) -> Callable[[str, int], Image]:
+    return lambda url, project: fetch_image(url, settings, project)

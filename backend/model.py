@@ -24,7 +24,7 @@ from cheques.log import place_of
 from cheques.reading.reader import Adapter, ReaderError, Reading, Unreadable
 from cheques.settings import Settings
 from studio.formats import prediction, read_config
-from studio.images import ImageAway
+from studio.images import ImageAway, name_of
 from trainer.draw import Draw, Shares
 from trainer.versions import Versions
 
@@ -56,12 +56,12 @@ LOOKAHEAD = 2  # batches handed to the reader at once, so that it never waits fo
 
 @dataclass(frozen=True)
 class Tools:
-    """What every project's model uses. fetch: an image's URL -> the image; raises BadImage."""
+    """What every project's model uses. fetch: an image's URL, a project -> the image; raises BadImage."""
 
     settings: Settings
     resident: Resident
     stored: Stored
-    fetch: Callable[[str], Image]
+    fetch: Callable[[str, int], Image]
     pool: ThreadPoolExecutor
 
 
@@ -175,7 +175,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
     def _fetched(self, task: Mapping[str, Any]) -> _Fetched | Outcome:
         name = _name(task)
         try:
-            image = self._tools.fetch(self._url(task))
+            image = self._tools.fetch(self._url(task), self.project)
             with self._drawing:
                 place = self._draw.place(name, image, labelled=bool(task.get("annotations")))
         except BadImage as error:
@@ -235,7 +235,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         return Key.of(str(self.project), _name(task), self._url(task), serving.stored_as, self.config.form.digest)
 
     def _url(self, task: Mapping[str, Any]) -> str:
-        return self.config.image_of(task.get("data") or {})
+        return name_of(self.config.image_of(task.get("data") or {}), self._tools.settings)
 
 
 @dataclass(frozen=True)

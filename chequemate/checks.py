@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
+from cheques.network import why
 from cheques.settings import BadSettings, Settings, check_redis, has_password, remarks
 
 if TYPE_CHECKING:
@@ -139,6 +140,10 @@ def backend(settings: Settings) -> Iterator[Finding]:
         asked = requests.get(f"{url}/versions", timeout=5).status_code
         closed = asked == 401
     except (requests.RequestException, ValueError) as error:
+        if reason := why(error, "CHEQUEMATE_BACKEND_URL"):
+            what, _, remedy = reason.partition(": ")
+            yield Finding("broken", f"the backend at {url} is not reached: {what}", remedy)
+            return
         remedy = "start it, or set CHEQUEMATE_BACKEND_URL to where it is"
         yield Finding("broken", f"the backend does not answer at {url} ({type(error).__name__})", remedy)
         return

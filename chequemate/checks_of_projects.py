@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any, get_args
 
 from chequemate.checks import Finding, of_studio_error
 from chequemate.connect import TITLE, auth_header, check_backend_url, remarks, served
+from chequemate.sample import first_images
 from cheques.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from studio.config import Config
 
 UP = ("CO", "TR", "PR")  # states of a backend in which Label Studio reaches it
-LOOKED_AT = 3  # images
 NAMED = 20  # tasks that are left out
 PATIENCE_SECONDS = 600.0  # for a first look through the labels; what was read is kept
 
@@ -130,18 +129,11 @@ def _order(studio: Studio, about: Project, head: str) -> Iterator[Finding]:
 
 
 def _images(studio: Studio, settings: Settings, about: Project, config: Config, head: str) -> Iterator[Finding]:
-    from cheques.images import BadImage
-    from studio.images import fetch_image
-
-    looked = 0
-    for task in islice(studio.tasks(about.id, config), LOOKED_AT):
-        try:
-            fetch_image(task.image, settings)
-            looked += 1
-        except BadImage as error:
-            yield Finding("broken", f"{head}: the image of task {task.id} cannot be read", str(error))
-            return
-    if looked:
+    looked, trouble = first_images(studio, settings, about.id, config)
+    if trouble:
+        what, _, remedy = trouble.partition(": ")
+        yield Finding("broken", f"{head}: {what}", remedy)
+    elif looked:
         yield Finding("fine", f"{head}: images can be read")
     else:
         yield Finding("doubtful", f"{head}: no tasks", "import some")

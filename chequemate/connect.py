@@ -23,6 +23,7 @@ def connect(
     """Join an existing Label Studio project: pre-label it, learn from the labels it has, and from each new one."""
     from rich.console import Console
 
+    from chequemate.sample import first_images
     from cheques.settings import settings
     from studio.client import Studio
 
@@ -33,6 +34,8 @@ def connect(
     console.print(f"read from {config.image_tag}: {served(config)}", markup=False, soft_wrap=True)
     for remark in remarks(joined, config):
         console.print(f"note: {remark}", markup=False, soft_wrap=True)
+    if trouble := first_images(studio, own, project, config)[1]:
+        console.print(f"note: {trouble}", markup=False, soft_wrap=True)
     begin(own, joined)
     console.print(
         f"project {project} « {joined.title} » is joined: {len(config.form.names)} fields, {joined.tasks} tasks, "

@@ -89,7 +89,9 @@ def page_of(desk: Desk, settings: Settings, project: int, lang: str = "fr") -> s
 
     app = Flask(__name__)
     wanted = settings.model_copy(update={"projects": (*settings.projects, project)})
-    register(app, wanted, lambda url: fetch_image(url, settings), connect(settings.redis_url, 1.0), desk)
+    register(
+        app, wanted, lambda url, project: fetch_image(url, settings, project), connect(settings.redis_url, 1.0), desk
+    )
     return app.test_client().get("/", query_string={"print": "", "project": project, "lang": lang}).text
 
 

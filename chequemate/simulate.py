@@ -119,10 +119,13 @@ def label_next(
     chance: random.Random,
 ) -> Served | None:
     """Take the next cheque as the "Label All Tasks" button does, correct what differs from the truth, submit."""
+    from studio.storages import uri_at
+
     task = studio.next_task(project)
     if task is None:
         return None
-    name = config.image_of(task["data"]).rsplit("/", 1)[-1].rsplit("-", 1)[-1]
+    image = config.image_of(task["data"])
+    name = (uri_at(image) or image).rsplit("/", 1)[-1].rsplit("-", 1)[-1]
     if name not in answers:
         raise typer.BadParameter(f"no truth for the image of task {task['id']}; give the right file with --truth")
     shown: Mapping[str, Any] = next(iter(task.get("predictions") or ()), {})

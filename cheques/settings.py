@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import ssl
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
@@ -22,6 +23,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     SettingsError,
 )
+
+from cheques.network import prepare
 
 DOTENV = ".env"
 ENCODING = "utf-8-sig"  # the mark that Windows writes first would become a part of the first name
@@ -71,6 +74,10 @@ class Settings(BaseSettings):
     )
     image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="hosts from which http(s) images may be fetched, comma-separated"
+    )
+
+    ca_bundle: Path | None = Field(
+        None, description="file with the certificates (PEM) of a private CA, trusted beside the public ones"
     )
 
     redis_url: str = Field(
@@ -148,6 +155,19 @@ class Settings(BaseSettings):
                 f"{wrong[0]} is no host: give the name alone, such as images.example or images.example:8443"
             )
         return hosts
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _with_certificates(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        path = path.expanduser().resolve()
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as error:
+            said = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "no certificate in it"
+            raise ValueError(f"{path} is no file with certificates in PEM ({said})") from None
+        return path
 
     @field_validator("home")
     @classmethod
@@ -230,9 +250,12 @@ def keep_private(home: Path) -> None:
 
 @cache
 def settings() -> Settings:
-    """The settings of this process. Raises BadSettings naming each wrong variable."""
+    """The settings of this process; its network is set by them. Raises BadSettings naming each wrong variable."""
     try:
-        return Settings()
+        found = Settings()
+        own = (found.studio_url, found.backend_url, found.reader_url)
+        prepare([url.host.strip("[]") for url in own if url and url.host], found.ca_bundle, found.home)
+        return found
     except ValidationError as error:
         wrong = "; ".join(
             f"CHEQUEMATE_{str(e['loc'][0]).upper().removeprefix('CHEQUEMATE_')}: {e['msg']}" for e in error.errors()
@@ -242,6 +265,10 @@ def settings() -> Settings:
         raise BadSettings("settings: .env is not UTF-8; save it as UTF-8") from None
     except SettingsError:  # raised before any validation
         raise BadSettings('settings: CHEQUEMATE_WORTH: give it as JSON, such as {"date": 2}') from None
+    except OSError as error:
+        raise BadSettings(
+            f"CHEQUEMATE_HOME cannot be written ({error.strerror}): set it to a folder of your own"
+        ) from None
 
 
 def remarks(settings: Settings) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from cheques.settings import Settings
 from studio.config import HINT, Config
-from studio.connection import Connection, StudioError
+from studio.connection import Connection, Moved, StudioError
 from studio.formats import Label, label
 from studio.records import Project, Stored, Task, moment, project_of, task_of, where
 
@@ -258,9 +258,16 @@ class Studio:
         self._call(lambda: self._sdk.webhooks.update(ours[0], **about))
         return int(ours[0])
 
-    def get_file(self, path: str, limit: int) -> bytes:
-        """An uploaded or local file of Label Studio's ("/data/…"), of at most `limit` bytes."""
+    def get_file(self, path: str, limit: int) -> bytes | Moved:
+        """A file that Label Studio serves ("/data/…", "/projects/N/resolve/…"), of at most `limit` bytes.
+
+        Where Label Studio redirects, it is the caller's to go on, without the token.
+        """
         return self._connection.download(path, limit)
+
+    def storages(self, project: int) -> list[dict[str, Any]]:
+        """The project's source storages, without their keys: type, bucket, s3_endpoint, presign, …"""
+        return list(self._get("/api/storages/", project=project).json())
 
     def _pages(
         self, project: int, wanted: list[dict[str, Any]], size: int, fields: str, after: int = 0

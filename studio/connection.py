@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from json import JSONDecodeError
 from typing import Any, TypeVar
 
 import httpx
 import requests
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from cheques.network import why
 
 T = TypeVar("T")
 
@@ -31,6 +36,13 @@ class StudioError(Exception):
         self.status = status
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Where Label Studio says that a file is: an address that may be signed, and is a secret then."""
+
+    url: str
+
+
 class Connection:
     """The sdk for what it can do, plain requests for what is paged or streamed; both raise StudioError."""
 
@@ -44,25 +56,42 @@ class Connection:
         # The sdk knows legacy tokens from personal ones, and renews what the latter are exchanged for.
         about = {"base_url": self.url, "api_key": token, "timeout": timeout}
         self.sdk = self.call(lambda: LabelStudio(**about, max_retries=0, follow_redirects=False))
+        # Below a path of its host the sdk would exchange a personal token at the host's root, so at somebody else's.
+        self.sdk._client_wrapper._tokens_client._base_url = f"{self.url}/"
 
     def get(self, path: str, *, auth: bool = True, **params: Any) -> requests.Response:
-        return self.call(lambda: self._send(path, auth, stream=False, params=params))
+        """An answer in JSON."""
 
-    def download(self, path: str, limit: int) -> bytes:
-        """The body of `path`, of at most `limit` bytes."""
+        def send() -> requests.Response:
+            answer = self._send(path, auth, stream=False, params=params)
+            if "json" not in answer.headers.get("Content-Type", ""):
+                raise StudioError(self._no_api, answer.status_code)
+            return answer
 
-        def send() -> bytes:
+        return self.call(send)
+
+    def download(self, path: str, limit: int) -> bytes | Moved:
+        """The body of `path`, of at most `limit` bytes, or where it is: the token is never handed on."""
+
+        def send() -> bytes | Moved:
+            deadline = time.monotonic() + 2 * self._timeout
             body = bytearray()
-            with self._send(path, auth=True, stream=True) as answer:
+            with self._send(path, auth=True, stream=True, moves=True) as answer:
+                if answer.is_redirect:
+                    return Moved(answer.headers["location"])
+                if answer.headers.get("Content-Type", "").startswith("text/html"):
+                    raise StudioError(self._no_api, answer.status_code)
                 for part in answer.iter_content(1 << 16):
                     body += part
                     if len(body) > limit:
                         raise StudioError(f"the file has more than {limit // 1_000_000} MB", 413)
+                    if time.monotonic() > deadline:
+                        raise StudioError(f"Label Studio at {self.url} is too slow: bring it nearer")
             return bytes(body)
 
         return self.call(send)
 
-    def _send(self, path: str, auth: bool, **more: Any) -> requests.Response:
+    def _send(self, path: str, auth: bool, moves: bool = False, **more: Any) -> requests.Response:
         def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
             # As an auth and not as a header, which a .netrc would replace.
             if auth:
@@ -72,7 +101,7 @@ class Connection:
         answer = self._session.get(
             self.url + path, auth=authorize, timeout=self._timeout, allow_redirects=False, **more
         )
-        if answer.status_code >= 300:
+        if answer.status_code >= 300 and not (moves and answer.is_redirect):
             raise requests.HTTPError(response=answer)
         return answer
 
@@ -96,8 +125,13 @@ class Connection:
 
     def _explained(self, error: Exception) -> StudioError | None:
         if isinstance(error, NO_ANSWER):
+            if reason := why(error, "CHEQUEMATE_STUDIO_URL"):
+                return StudioError(f"Label Studio at {self.url} is not reached: {reason}")
             return StudioError(f"Label Studio does not answer at {self.url}: start it, or set CHEQUEMATE_STUDIO_URL")
         status = _status(error)
+        body = getattr(error, "body", None)  # the sdk's: text where it could not be parsed
+        if isinstance(error, JSONDecodeError) or (status == 200 and isinstance(body, str)):
+            return StudioError(self._no_api, 200)
         if status is None:
             return None
         detail = _detail(error)
@@ -116,6 +150,13 @@ class Connection:
             case _:
                 line = f"Label Studio at {self.url} answers {status}: {detail}"
         return StudioError(line, status)
+
+    @property
+    def _no_api(self) -> str:
+        return (
+            f"a web page and not Label Studio's API answers at {self.url}: set CHEQUEMATE_STUDIO_URL to Label Studio "
+            "itself, with its path if it has one, past any login page"
+        )
 
 
 def _status(error: BaseException) -> int | None:
@@ -137,7 +178,8 @@ def _detail(error: Exception) -> str:
     if isinstance(body, Mapping):
         body = " ".join(_leaves(body.get("validation_errors") or body.get("detail") or body))
     # Some of the server's messages repeat what was sent, and that may be personal; others hold links.
-    text = re.sub(r"\{.*\}|<[^>]*>", "", str(body))
+    text = "a web page" if str(body).lstrip()[:9].lower() in ("<!doctype", "<html>") else str(body)
+    text = re.sub(r"\{.*\}|<[^>]*>", "", text)
     return " ".join(text.split())[:300]
 
 
@@ -151,7 +193,7 @@ def _leaves(body: Any) -> list[str]:
 
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, NO_ANSWER):
-        return True
+        return not why(error, "")
     return (_status(error) or 0) in (429, 502, 503, 504)
 
 

@@ -6,21 +6,29 @@ import base64
 import binascii
 import re
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, unquote_to_bytes, urljoin, urlsplit
 
 import requests
 from PIL.Image import Image
+from urllib3.exceptions import HTTPError
 
 from cheques.images import BadImage, open_image
+from cheques.network import PROXY_ASKS, why
 from cheques.settings import Settings
 from studio.client import Studio
 from studio.connection import StudioError
+from studio.storages import is_stored, path_of, serves, uri_at
 
 LARGEST = 60_000_000  # bytes
 CONNECT, SECONDS = 5.0, 30.0  # to be connected; for the whole download
 REDIRECTS = 3
+STORAGES_SECONDS = 60.0  # for which the project's storages are remembered
+ADD_STORAGE = "add one in Settings > Cloud Storage, with this bucket"
+CHECK_STORAGE = "check bucket, file and credentials in Label Studio, Settings > Cloud Storage"
 OF_STUDIO = re.compile(r"/data/(local-files|upload)/")  # in the path of a file that Label Studio serves
 
 
@@ -28,25 +36,36 @@ class ImageAway(BadImage):
     """An image that is not to be had now, because its server is away: the same task may well be read later."""
 
 
-def fetch_image(url: str, settings: Settings) -> Image:
-    """The image of a task, upright and RGB. Raises BadImage with one line that says why not and what to do.
+def fetch_image(url: str, settings: Settings, project: int) -> Image:
+    """The image of a task of the project, upright and RGB. Raises BadImage: one line, why not and what to do.
 
     Understood: `/data/local-files/?d=…` and `/data/upload/…` (as imported, or with Label Studio's address before
-    them), data URIs, and http(s) from CHEQUEMATE_IMAGE_HOSTS.
+    them), files in the project's cloud storages (`s3://…`, `gs://…`, `azure-blob://…`), data URIs, and http(s) from
+    CHEQUEMATE_IMAGE_HOSTS.
     """
-    return open_image(fetch_bytes(url, settings))
+    return open_image(fetch_bytes(url, settings, project))
 
 
-def fetch_bytes(url: str, settings: Settings) -> bytes:
+def fetch_bytes(url: str, settings: Settings, project: int) -> bytes:
     """What the URL holds, of at most 60 MB. Raises BadImage."""
     if not isinstance(url, str) or not url.strip():
         raise BadImage("the task has no image: import it with an image URL")
     url = url.strip()
     if url.startswith("data:"):
         return _inline(url)
+    if is_stored(url):
+        return _from_studio(path_of(url, project), settings, project)
     if path := _path_in_studio(url, settings):
-        return _from_studio(path, settings)
+        return _from_studio(path, settings, project)
     return _from_web(url, settings)
+
+
+def name_of(url: str, settings: Settings) -> str:
+    """The one name of a task's image: Label Studio gives what is in a cloud storage two."""
+    try:
+        return uri_at(_path_in_studio(url, settings)) or url
+    except BadImage:
+        return url
 
 
 def _inline(url: str) -> bytes:
@@ -88,25 +107,48 @@ def _port(parts: object) -> int | None:
     return port or {"http": 80, "https": 443}.get(getattr(parts, "scheme", ""))
 
 
-def _from_studio(path: str, settings: Settings) -> bytes:
+def _from_studio(path: str, settings: Settings, project: int) -> bytes:
     if path.startswith("/data/local-files/") and settings.files_root is not None:
         wanted = parse_qs(urlsplit(path).query).get("d", [""])[0]
         return _local(settings.files_root, wanted)
     # The token goes with it: only to where Label Studio keeps files, never to another of its pages.
-    if not re.match(r"/(data|tasks|api/storages|storage-data)/", path) or ".." in unquote(path):
+    if not re.match(r"/(data|tasks|projects/\d+/presign|api/storages|storage-data)/", path) or ".." in unquote(path):
         raise BadImage("not a file of Label Studio: expected /data/local-files/?d=… or /data/upload/…")
     if settings.studio_token is None:
         raise BadImage("no token to fetch the image from Label Studio: set CHEQUEMATE_STUDIO_TOKEN")
+    where = "/".join(uri_at(path).split("/")[:3])  # s3://bucket
+    url, token = str(settings.studio_url).rstrip("/"), settings.studio_token.get_secret_value()
+
+    def may_lie_at(host: str, port: int | None) -> bool:
+        return serves(_storages(url, token, project, int(time.monotonic() // STORAGES_SECONDS)), host, port)
+
     try:
-        client = _studio(str(settings.studio_url), settings.studio_token.get_secret_value())
-        return client.get_file(path, LARGEST)
+        found = _studio(url, token).get_file(path, LARGEST)
+        if isinstance(found, bytes):
+            return found
+        target = urljoin(url + path, found.url)
+        host, port = urlsplit(target).hostname or "", _port(urlsplit(target))
+        if host == urlsplit(url).hostname and not may_lie_at(host, port):
+            raise BadImage(f"Label Studio at {url} redirects: set CHEQUEMATE_STUDIO_URL to its final address")
+        return _from_web(target, settings, may_lie_at)
     except StudioError as error:
         # For an upload that is gone the server answers 500.
         if error.status == 413:
             raise BadImage(f"more than {LARGEST // 1_000_000} MB: scan at 300 dpi or less") from None
+        if error.status == 404 and where:
+            raise BadImage(
+                f"Label Studio has no source storage for {where} in project {project}: {ADD_STORAGE}"
+            ) from None
+        if error.status == 424 and where:
+            raise ImageAway(f"Label Studio gets no file from {where}: {CHECK_STORAGE}") from None
         if error.status == 404 or (error.status == 500 and path.startswith("/data/upload/")):
             raise BadImage("Label Studio has no such file: import it again, or add a storage for its folder") from None
         raise ImageAway(f"image not fetched: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _storages(url: str, token: str, project: int, turn: int) -> list[dict[str, Any]]:
+    return _studio(url, token).storages(project)
 
 
 @lru_cache(maxsize=4)
@@ -131,33 +173,52 @@ def _local(root: Path, wanted: str) -> bytes:
         raise BadImage(f"file not read ({reason}): check the task's path and CHEQUEMATE_FILES_ROOT") from None
 
 
-def _from_web(url: str, settings: Settings) -> bytes:
-    """Download from an allowed host, following redirects only to allowed ones."""
+def _from_web(url: str, settings: Settings, may_lie_at: Callable[[str, int | None], bool] | None = None) -> bytes:
+    """Download from an allowed host, following redirects only to allowed ones.
+
+    may_lie_at: says of a host and its port whether files of the project's storages are there. Then the URL is signed:
+    no part of it but the host is ever told.
+    """
     deadline = time.monotonic() + SECONDS
     for _ in range(REDIRECTS + 1):
-        url, host = _checked(url, settings)
+        url, host = _checked(url, settings, may_lie_at)
         try:
-            with requests.get(url, stream=True, timeout=(CONNECT, SECONDS), allow_redirects=False) as answer:
+            with requests.get(
+                url, stream=True, timeout=(CONNECT, SECONDS), allow_redirects=False, auth=_no_auth
+            ) as answer:
                 if answer.is_redirect:
                     url = urljoin(url, answer.headers["location"])
                     continue
+                if answer.status_code == 407:
+                    raise ImageAway(f"{host} is not reached: {PROXY_ASKS}")
+                if not answer.ok and may_lie_at:
+                    said = re.search(rb"<Code>(\w{1,60})</Code>", answer.raw.read(4096, decode_content=True))
+                    code = said[1].decode() if said else "no reason given"
+                    raise ImageAway(f"the storage at {host} answers {answer.status_code} ({code}): {CHECK_STORAGE}")
                 if not answer.ok:
                     raise (ImageAway if _is_passing(answer.status_code) else BadImage)(
                         f"{host} answers {answer.status_code}: check the image's URL"
                     )
                 return _limited(answer, deadline)
-        except (requests.RequestException, ValueError) as error:
+        except (requests.RequestException, HTTPError, ValueError) as error:
             if isinstance(error, BadImage):
                 raise
+            if reason := why(error, "the image's address"):
+                raise ImageAway(f"{host} is not reached: {reason}") from None
             raise ImageAway(f"{host} does not answer ({type(error).__name__}): try later") from None
     raise BadImage(f"more than {REDIRECTS} redirects: import the image's final URL")
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Nothing of a .netrc either: storages refuse what is both signed and authorized."""
+    return request
 
 
 def _is_passing(status: int) -> bool:
     return status in (408, 429) or status >= 500
 
 
-def _checked(url: str, settings: Settings) -> tuple[str, str]:
+def _checked(url: str, settings: Settings, may_lie_at: Callable[[str, int | None], bool] | None) -> tuple[str, str]:
     """The URL as it will be sent, and its host, which must be allowed: two parsers may see two hosts in one text."""
     scheme = url.partition(":")[0].lower() if ":" in url else ""
     if scheme not in ("http", "https"):
@@ -169,12 +230,14 @@ def _checked(url: str, settings: Settings) -> tuple[str, str]:
     except (requests.RequestException, ValueError):
         raise BadImage("not a URL: import the task with a correct one") from None
     allowed = {name.lower() for name in settings.image_hosts}
-    if host not in allowed and f"{host}:{port}" not in allowed:
-        line = f"host {host[:80]} is not allowed: add it to CHEQUEMATE_IMAGE_HOSTS"
-        if OF_STUDIO.search(parts.path):
-            line += ", or, if it is Label Studio as people open it, set CHEQUEMATE_STUDIO_PUBLIC_URL to its address"
-        raise BadImage(line)
-    return sent, host
+    if host in allowed or f"{host}:{port}" in allowed or (may_lie_at and may_lie_at(host, port)):
+        return sent, host
+    line = f"host {host[:80]} is not allowed: add it to CHEQUEMATE_IMAGE_HOSTS"
+    if may_lie_at:
+        line += ", if it shall serve images: none of the project's source storages is there"
+    elif OF_STUDIO.search(parts.path):
+        line += ", or, if it is Label Studio as people open it, set CHEQUEMATE_STUDIO_PUBLIC_URL to its address"
+    raise BadImage(line)
 
 
 def _limited(answer: requests.Response, deadline: float) -> bytes:

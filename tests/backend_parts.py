@@ -72,7 +72,7 @@ def drawn(folder: Path, tasks: Iterable[int]) -> Draw:
     return draw
 
 
-def fetch(url: str) -> Image.Image:
+def fetch(url: str, project: int = 1) -> Image.Image:
     """`/image/7` is readable, `/red/7` breaks the reader, anything else cannot be opened."""
     _, kind, number = url.split("/")
     if kind == "red":

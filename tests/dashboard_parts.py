@@ -79,5 +79,5 @@ def site(home: Path, shown: Figures | None = None, redis_url: str = "redis://127
     return app
 
 
-def fetch(url: str) -> Image.Image:
+def fetch(url: str, project: int = 1) -> Image.Image:
     return Image.new("RGB", (640, 288), "white")

@@ -61,7 +61,7 @@ def world_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
     own = settings_in(tmp_path, retrain_every=10)
 
-    def fetched(url: str, settings: object) -> Image.Image:
+    def fetched(url: str, settings: object, project: int) -> Image.Image:
         if url == "/image/3":
             raise BadImage("damaged image: scan it again")
         return noise(int(url.split("/")[-1]))

@@ -54,7 +54,7 @@ def test_as_many_results_as_tasks_whatever_the_tasks_are(client: FlaskClient) ->
 
 
 def test_an_odd_task_costs_its_neighbours_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    def odd(url: str) -> Image:
+    def odd(url: str, project: int) -> Image:
         if url.startswith("/odd"):
             raise ZeroDivisionError(PAYEE)
         return fetch(url)

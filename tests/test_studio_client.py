@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,7 @@ def test_a_webhook_gets_its_headers_and_never_a_twin(studio: Studio, project: Pr
     assert hook["send_payload"] and hook["send_for_all_actions"]
 
 
+@cache  # a user has one of them
 def personal_token(label_studio: LabelStudio) -> str:
     """A personal access token, made as a person makes it: after a login."""
     session, url = requests.Session(), label_studio.url
@@ -190,11 +192,11 @@ def test_a_personal_token_works_as_well_for_tasks_and_for_files(
     local = f"/data/local-files/?d={folder.name}/c.png"
     keys = [label_studio.settings(tmp_path, studio_token=key, files_root=None) for key in (token, label_studio.token)]
     with pytest.raises(BadImage, match="no such file: import it again, or add a storage"):
-        fetch_image(local, keys[0])
+        fetch_image(local, keys[0], project.id)
     studio.serve_files(project.id, str(folder))
     studio.serve_files(project.id, str(folder))  # again does no harm
     for settings in keys:
-        assert fetch_image(uploaded, settings).size == (8, 4)
-        assert fetch_image(label_studio.url + local, settings).size == (6, 4)
+        assert fetch_image(uploaded, settings, project.id).size == (8, 4)
+        assert fetch_image(label_studio.url + local, settings, project.id).size == (6, 4)
     with pytest.raises(BadImage, match="no such file"):
-        fetch_image("/data/upload/99/none.png", keys[0])
+        fetch_image("/data/upload/99/none.png", keys[0], project.id)

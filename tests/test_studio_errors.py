@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -29,9 +30,9 @@ class Answer(BaseHTTPRequestHandler):
         self.server.asked.append(f"{self.command} {self.path.split('?')[0]}")
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         status, body = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
-        content = json.dumps(body).encode()
+        content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json")
         self.send_header("Content-Length", str(len(content)))
         if 300 <= status < 400:
             self.send_header("Location", "https://elsewhere.example/")
@@ -137,3 +138,38 @@ def test_away_says_where_and_what_to_do(call: Call) -> None:
 def test_without_a_token_the_line_says_where_to_get_one() -> None:
     with pytest.raises(StudioError, match="set CHEQUEMATE_STUDIO_TOKEN"):
         Studio.of(Settings(_env_file=None))  # type: ignore[call-arg]
+
+
+PAGE = "<!DOCTYPE html><html><style>a { color: red }</style><body>Please log in, Zo\u00e9</body></html>"
+REFRESH = ".".join(
+    base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+    for part in ({"alg": "HS256", "typ": "JWT"}, {"token_type": "refresh", "exp": 4102444800}, {})
+)
+
+
+@pytest.mark.parametrize("token", ["0" * 40, REFRESH], ids=["legacy", "personal"])
+@pytest.mark.parametrize(
+    "call", [lambda s: s.annotators(1), lambda s: s.patch_score(1, 0.5), lambda s: s.get_file("/data/upload/c.png", 99)]
+)
+def test_a_web_page_instead_of_the_api_is_one_line(server: Script, call: Call, token: str) -> None:
+    server.answers = [(200, PAGE)]
+    studio = Studio(f"http://127.0.0.1:{server.server_port}/ls", token, timeout=5, attempts=1)
+    with pytest.raises(
+        StudioError, match=r"a web page and not Label Studio's API answers at .*/ls: set CHEQUEMATE_STU"
+    ):
+        call(studio)
+
+
+@pytest.mark.parametrize("call", [lambda s: s.annotators(1), lambda s: s.patch_score(1, 0.5)])
+def test_a_web_page_that_says_why_not_is_not_repeated(server: Script, call: Call) -> None:
+    server.answers = [(404, PAGE)]
+    with pytest.raises(StudioError, match=r"answers 404: (Not Found|a web page)") as caught:
+        call(client(server, attempts=1))
+    assert "Zo" not in str(caught.value) and "color" not in str(caught.value)
+
+
+def test_below_a_path_a_personal_token_is_shown_to_nobody_else_on_the_host(server: Script) -> None:
+    server.answers = [(200, {"access": REFRESH})]
+    Studio(f"http://127.0.0.1:{server.server_port}/ls/", REFRESH, timeout=5, attempts=1).server_version()
+    Studio(f"http://127.0.0.1:{server.server_port}/ls/", REFRESH, timeout=5, attempts=1).annotators(1)
+    assert server.asked == ["GET /ls/api/version", "POST /ls/api/token/refresh/", "GET /ls/api/projects/1/annotators/"]

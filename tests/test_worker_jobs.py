@@ -90,7 +90,7 @@ class TestRetrain:
         world.labelled(30)
         retrain(7)
 
-        def away(url: str, settings: object) -> Image.Image:
+        def away(url: str, settings: object, project: int) -> Image.Image:
             raise BadImage("Label Studio does not answer")
 
         monkeypatch.setattr(jobs, "fetch_image", away)
@@ -116,7 +116,7 @@ class TestRetrain:
     def test_an_image_that_two_tasks_share_stays_as_long_as_one_is_labelled(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(jobs, "fetch_image", lambda url, settings: noise(int(url.split("/")[-1]) % 15))
+        monkeypatch.setattr(jobs, "fetch_image", lambda url, settings, project: noise(int(url.split("/")[-1]) % 15))
         world.labelled(30)
         retrain(7, force=True)
         del world.studio.labels_[5]
@@ -155,6 +155,15 @@ class TestReconcile:
         before = reconcile(7)["new"]
         monkeypatch.setattr(jobs, "labelled", lambda *_: pytest.fail("every label was fetched"))
         assert reconcile(7)["new"] == before
+
+    def test_a_lesson_whose_image_was_mended_counts(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.labelled(30)
+        before = reconcile(7)["new"]  # task 3 cannot be read
+        monkeypatch.setattr(jobs, "fetch_image", lambda url, settings, project: noise(int(url.split("/")[-1])))
+        assert reconcile(7)["new"] == before
+        mended = jobs.settings().model_copy(update={"image_hosts": ("images.example",)})
+        monkeypatch.setattr(jobs, "settings", lambda: mended)
+        assert reconcile(7)["new"] == before + ("3" not in world.exam())
 
     def test_a_deleted_label_is_noticed(self, world: World) -> None:
         world.labelled(8)

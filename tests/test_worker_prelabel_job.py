@@ -46,6 +46,18 @@ class TestPrelabel:
         assert prelabel(7)["waiting"] == 1
         assert reconcile(7)["why"] == "some cheques could not be read for the time being"
 
+    def test_what_could_not_be_opened_is_tried_again_as_soon_as_a_setting_changes(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.studio.add_tasks(range(10, 20))
+        world.backend.unreadable = frozenset({12})
+        prelabel(7)
+        mended = jobs.settings().model_copy(update={"image_hosts": ("images.example",)})
+        monkeypatch.setattr(jobs, "settings", lambda: mended)
+        assert reconcile(7)["why"] == "some cheques could not be opened, and the settings have changed"
+        prelabel(7)
+        assert reconcile(7)["why"] == "", "still unreadable: it waits for the next full look"
+
     def test_what_never_comes_back_is_asked_for_less_and_less_often(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ from trainer.second import wants_second
 from trainer.versions import Version, Versions
 from worker.attempts import Attempt, attempts, new_or_changed, record
 from worker.job import JobFailed, Result, job, progress
-from worker.lessons import Fetch, Labelled, examples, forget_images, labelled
+from worker.lessons import NO_IMAGE, Fetch, Labelled, examples, forget_images, labelled
 from worker.prelabelling import Pile, Prelabelled
 from worker.queue import PRELABEL, RECONCILE, RETRAIN, connect, enqueue, forget_labels, note_needed
 from worker.reading import Backend, VersionChanged
@@ -69,7 +70,7 @@ class Site:
         studio, place = Studio.of(own), folder(own.home, project)
         about = studio.project(project)
         shares = None if own.blind else Shares(blind=0.0)
-        fetch = partial(fetch_image, settings=own)
+        fetch = partial(fetch_image, settings=own, project=project)
         config, versions = read_config(about.label_config), Versions(own.home, project)
         return cls(own, studio, about, config, Draw.open(place, shares=shares), versions, place, fetch)
 
@@ -78,6 +79,14 @@ class Site:
         """The name of the version in service, for Label Studio."""
         champion = self.versions.champion()
         return champion.name if champion else BASE
+
+    @property
+    def images_from(self) -> str:
+        """What changes with the settings on which it depends whether an image can be had."""
+        own = self.settings
+        where = (own.studio_url, own.studio_public_url, own.studio_token and own.studio_token.get_secret_value())
+        how = (own.files_root, own.image_hosts, own.ca_bundle)
+        return hashlib.sha256(repr((where, how)).encode()).hexdigest()[:16]
 
     def labelled(self) -> Labelled:
         found = labelled(self.studio, self.project.id, self.config, self.draw, self.fetch)
@@ -146,7 +155,7 @@ def prelabel(project: int) -> Result:
         if share := site.settings.second_share:
             ask_second(site.studio, project, lambda task: wants_second(site.draw.get(task), share))
         keep_unread(site.folder, PRELABEL, backend.unread.values())
-        before.after(version, site.config.form.digest, done).write(site.folder)
+        before.after(version, site, done).write(site.folder)
         return {"version": version, **asdict(done)}
     raise JobFailed(f"project {project}: the version in service changed again and again; it is tried again")
 
@@ -181,11 +190,16 @@ def _count(site: Site) -> tuple[int, tuple[int, ...]]:
     except (FileNotFoundError, ValueError):
         known = {}
     same = known.get("labels") == site.project.labels and known.get("attempts") == done and known.get("latest")
-    if same and not _labels_since(site, known["latest"]):
+    mended = known.get("unread") and (
+        known["images_from"] != site.images_from or time.time() - known["at"] > FULL_LOOK_SECONDS
+    )
+    if same and not mended and not _labels_since(site, known["latest"]):
         return known["count"], ()
     labels = site.labelled()
     count = new_or_changed(labels.seen, attempts(site.folder))
     now = {"labels": site.project.labels, "attempts": done, "latest": labels.latest, "count": count}
+    # Lessons whose image could not be opened count as soon as it can.
+    now |= {"unread": labels.left_out.get(NO_IMAGE, 0), "images_from": site.images_from, "at": time.time()}
     replace_file(path, json.dumps(now))
     return count, labels.annotations
 
@@ -210,6 +224,8 @@ def _why_prelabel(site: Site) -> str:
         return "the form was changed"
     if not marker.whole and time.time() - marker.at > marker.pause:
         return "some cheques could not be read for the time being"
+    if marker.unreadable and marker.images_from != site.images_from:
+        return "some cheques could not be opened, and the settings have changed"
     if time.time() - marker.at > FULL_LOOK_SECONDS:
         return "time for a full look"
     tasks = site.studio.tasks(site.project.id, site.config, labels="none", after=marker.last_task)
@@ -221,6 +237,7 @@ class _Marker:
     """What `prelabel` did last, for which version and form. last_task: the highest id it has seen.
 
     whole: nothing is left for later. fruitless: how often in a row nothing of what was left could be read.
+    unreadable: cheques whose image could not be opened, by the settings of images_from.
     """
 
     version: str = ""
@@ -229,6 +246,8 @@ class _Marker:
     whole: bool = False
     form: str = ""
     fruitless: int = 0
+    unreadable: int = 0
+    images_from: str = ""
 
     @property
     def pause(self) -> float:
@@ -239,9 +258,17 @@ class _Marker:
         """Are the predictions of its version written for another form than this?"""
         return bool(self.form) and self.form != form.digest
 
-    def after(self, version: str, form: str, done: Prelabelled) -> _Marker:
-        fruitless = self.fruitless + 1 if done.waiting and not done.read else 0
-        return _Marker(version, done.last_task, time.time(), not done.waiting, form, fruitless)
+    def after(self, version: str, site: Site, done: Prelabelled) -> _Marker:
+        return _Marker(
+            version,
+            done.last_task,
+            at=time.time(),
+            whole=not done.waiting,
+            form=site.config.form.digest,
+            fruitless=self.fruitless + 1 if done.waiting and not done.read else 0,
+            unreadable=done.unreadable,
+            images_from=site.images_from,
+        )
 
     @classmethod
     def read(cls, place: Path) -> _Marker:

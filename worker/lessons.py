@@ -24,6 +24,7 @@ from trainer.draw import Draw, Place
 log = structlog.get_logger()
 
 Fetch = Callable[[str], Image]
+NO_IMAGE = "image cannot be read"  # why a label is left out, for as long as that lasts
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
             place = place_of(task, label.image, draw, fetch)
         except BadImage as error:
             log.warning("label.left_out", project=project, task=task, reason=str(error))
-            left_out["image cannot be read"] += 1
+            left_out[NO_IMAGE] += 1
             unread.append(Unread.of(task, label.image, str(error), isinstance(error, ImageAway)))
             continue
         roles[place.role].append(label)
@@ -95,7 +96,7 @@ def examples(
             path = _kept(images, label, draw, fetch)
         except BadImage as error:
             log.warning("label.left_out", task=label.task, reason=str(error))
-            left_out["image cannot be read"] += 1
+            left_out[NO_IMAGE] += 1
             unread.append(Unread.of(label.task, label.image, str(error), isinstance(error, ImageAway)))
             continue
         if label.unusable:  # why, in a word: what was typed may be personal

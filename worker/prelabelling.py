@@ -33,7 +33,7 @@ Progress = Callable[..., None]
 class Prelabelled:
     """read: newly predicted. moved: given another score. predicted: tasks that hold a prediction of the version now.
 
-    unreadable: of those read, no image could be opened. illegible: lessons with an image on which nothing can be made
+    unreadable: tasks of which no image can be opened. illegible: lessons with an image on which nothing can be made
     out; they come last. waiting: left for later, since they could not be read for the time being.
     """
 
@@ -86,7 +86,7 @@ class Pile:
         written = self._rewritten(tasks, held if anew else self._revived(held, sights), scores, anew)
         moved = len(written) + self._moved({t: stored for t, stored in held.items() if t not in written}, scores)
         self._hinted([tasks[task] for task in order[:HINTED]], sights)
-        unreadable = sum(task.id in sights and sights[task.id].confidence is None for task in missing)
+        unreadable = sum(task in sights and sights[task].confidence is None for task in tasks)
         return Prelabelled(
             read, moved, len(held) + read, unreadable, illegible, len(missing) - read, max(tasks, default=0)
         )

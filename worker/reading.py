@@ -8,6 +8,7 @@ from typing import Any
 import requests
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from cheques.network import why
 from cheques.reading.reader import Reading
 from cheques.settings import Settings
 from studio.client import Task
@@ -81,6 +82,8 @@ class Backend:
         try:
             answer = self._session.post(self._url, json=body, timeout=(5, ANSWER_SECONDS))
         except (requests.ConnectionError, requests.Timeout) as error:
+            if reason := why(error, "CHEQUEMATE_BACKEND_URL"):
+                raise BackendError(f"the backend at {self._url} is not reached: {reason}") from None
             raise _NotNow(f"no answer ({type(error).__name__})") from None
         try:
             content: dict[str, Any] = answer.json()

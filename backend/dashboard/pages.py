@@ -77,13 +77,13 @@ def _project(settings: Settings) -> int:
 def register(
     app: Flask,
     settings: Settings,
-    fetch: Callable[[str], Image],
+    fetch: Callable[[str, int], Image],
     connection: redis.Redis,
     desk: Desk | None = None,
 ) -> Desk:
     """Put the page at `/` of an application that has its auth already; returns the desk that keeps the figures.
 
-    fetch: an image's URL -> the image; raises BadImage, StudioError.
+    fetch: an image's URL, a project -> the image; raises BadImage, StudioError.
     """
     desk = desk or Desk(settings)
     catalogs = words.speak(app)
@@ -142,7 +142,9 @@ def _plain(line: str | None) -> Response:
 class _Site:
     """The views; what they know of the world is handed to them."""
 
-    def __init__(self, settings: Settings, desk: Desk, connection: redis.Redis, fetch: Callable[[str], Image]) -> None:
+    def __init__(
+        self, settings: Settings, desk: Desk, connection: redis.Redis, fetch: Callable[[str, int], Image]
+    ) -> None:
         self._settings = settings
         self._desk = desk
         self._redis = connection
@@ -203,7 +205,7 @@ class _Site:
         """A small picture of one of the cheques on the page, and of no other."""
         try:
             return Response(
-                self._picture(self._image(project, task)),
+                self._picture(project, self._image(project, task)),
                 mimetype="image/jpeg",
                 headers={"Cache-Control": "private, max-age=3600"},
             )
@@ -270,8 +272,8 @@ class _Site:
                 return one.image
         raise NotFound(f"task {task} is not on the page")
 
-    def _thumbnail(self, url: str) -> bytes:
-        image = self._fetch(url).convert("RGB")
+    def _thumbnail(self, project: int, url: str) -> bytes:
+        image = self._fetch(url, project).convert("RGB")
         image.thumbnail(PICTURE)
         out = io.BytesIO()
         image.save(out, "JPEG", quality=60, optimize=True)
@@ -279,7 +281,10 @@ class _Site:
 
     def _inlined(self, project: int, task: int) -> str:
         try:
-            return "data:image/jpeg;base64," + base64.b64encode(self._picture(self._image(project, task))).decode()
+            return (
+                "data:image/jpeg;base64,"
+                + base64.b64encode(self._picture(project, self._image(project, task))).decode()
+            )
         except (BadImage, StudioError, NotFound):
             return ""
 

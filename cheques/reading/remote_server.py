@@ -12,6 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
+from cheques.network import why
 from cheques.reading.reader import ReaderError, Unreadable
 
 SECONDS = (5.0, 300.0)  # to connect, to answer
@@ -112,7 +113,9 @@ class Server:
             raise ReaderError(
                 f"the reader at {self.url} took more than {SECONDS[1]:.0f} s: is it overloaded?"
             ) from None
-        except requests.RequestException:
+        except requests.RequestException as error:
+            if reason := why(error, "CHEQUEMATE_READER_URL"):
+                raise ReaderError(f"the reader at {self.url} is not reached: {reason}") from None
             raise ReaderError(f"no reader at {self.url}: start it, or correct CHEQUEMATE_READER_URL") from None
         if answer.status_code in (401, 403):
             raise ReaderError(f"{self.url} refuses the key: set CHEQUEMATE_READER_KEY")
