@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" .venv/bin/uv
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-unsloth compose-test lint proof lock clean install chromium
+.PHONY: demo test test-unsloth compose-test lint proof lock clean install chromium nginx
 
 demo: install .venv-labelstudio/ready
 	.venv/bin/chequemate demo
@@ -14,7 +14,10 @@ test: install .venv-labelstudio/ready chromium
 lint: install
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-proof: install .venv-labelstudio/ready .venv-vllm/ready chromium
+# Releases of Label Studio that teams still run, older than the one that everything is tried with.
+OLDER = 1.20.0 1.13.1
+
+proof: install .venv-labelstudio/ready .venv-vllm/ready chromium nginx $(OLDER:%=.venv-labelstudio-%/ready)
 	.venv/bin/python -m pytest -m proof
 
 # The README's way with Docker, on a real engine: a part of `make proof`.
@@ -55,6 +58,15 @@ install: .venv/ready
 	$(UV) pip install -q -p .venv-labelstudio --no-deps -r locks/labelstudio.txt
 	touch $@
 
+.venv-labelstudio-%/ready: locks/labelstudio-%.txt | .venv/ready
+	$(PYTHON) -m venv .venv-labelstudio-$*
+	$(UV) pip install -q -p .venv-labelstudio-$* --no-deps -r locks/labelstudio-$*.txt
+	touch $@
+
+nginx:
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q nginx-light; }
+
 # The browser of the tests: the one on PATH, else Debian's (with what playwright's driver needs), else playwright's own.
 chromium: install
 	@{ command -v chromium google-chrome && .venv/bin/playwright --version; } >/dev/null 2>&1 \
@@ -70,6 +82,7 @@ lock:
 	$(COMPILE) $(OURS) --extra dev | sed -E '/^(nvidia-|triton|cuda-|attr==)/d' > locks/project.txt
 	$(COMPILE) $(OURS) -c locks/project.txt | sed -E '/^(nvidia-|triton|cuda-|attr==|($(NOT_IN_THE_IMAGE))==)/d' > locks/image.txt
 	echo 'label-studio==1.23.2' | $(COMPILE) - > locks/labelstudio.txt
+	for release in $(OLDER); do printf 'label-studio=='"$$release"'\nsetuptools<81\n' | $(COMPILE) - > locks/labelstudio-$$release.txt; done
 
 clean:
-	rm -rf .venv .venv-labelstudio .venv-unsloth .venv-vllm .chequemate
+	rm -rf .venv .venv-labelstudio .venv-labelstudio-* .venv-unsloth .venv-vllm .chequemate
