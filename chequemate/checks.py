@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from studio.connection import StudioError
 
 VERIFIED = "1.23.2"  # the release of Label Studio that everything was tried with
+ALSO_TRIED = ("1.20.0",)  # connect, the served order, the blind arm (tests/test_releases.py)
 DISK_BROKEN, DISK_DOUBTFUL = 1e9, 5e9  # bytes: a training writes checkpoints, versions and reports
 CLOCK = 30.0  # seconds; tokens that live 300 are refused by a clock that is wrong by so much
 SILENT = 500.0  # seconds; a worker that waits for a job sends a heartbeat every 405
@@ -185,8 +186,13 @@ def studio(studio: Studio, settings: Settings) -> Iterator[Finding]:
         line += f"; people open it at {settings.studio_page}"
     if release == VERIFIED:
         yield Finding("fine", line)
+    elif release in ALSO_TRIED:
+        yield Finding(
+            "fine", f"{line}; everything was tried with {VERIFIED}, with {release} pre-labels and their order"
+        )
     else:
-        yield Finding("doubtful", line, f"only {VERIFIED} was tried; after an upgrade run a few cheques through first")
+        tried = f"tried were {VERIFIED} and {', '.join(ALSO_TRIED)}"
+        yield Finding("doubtful", line, f"{tried}; run a few cheques through with this one first")
     token = settings.studio_token.get_secret_value() if settings.studio_token else ""
     personal = token.count(".") == 2
     if not personal and not studio.token_settings().get("legacy_api_tokens_enabled", True):

@@ -85,13 +85,16 @@ class Studio:
         self.patch_project(project, model_version=version, sampling=SAMPLING, show_collab_predictions=True)
 
     def annotators(self, project: int) -> int:
-        """How many people have annotated in the project."""
-        return len(self._get(f"/api/projects/{project}/annotators/").json())
+        """How many people have annotated in the project; 0 where the release does not tell (1.20 and before)."""
+        return self._count_at(f"/api/projects/{project}/annotators/")
 
     def members(self, project: int) -> int:
         """How many members the project has; 0 where the edition knows none."""
+        return self._count_at(f"/api/projects/{project}/members")
+
+    def _count_at(self, path: str) -> int:
         try:
-            return len(self._get(f"/api/projects/{project}/members").json())
+            return len(self._get(path).json())
         except StudioError as error:
             if error.status == 404:
                 return 0

@@ -58,13 +58,13 @@ def ours(home: Path, **settings: object) -> Iterator[Stack]:
 def labelled_to_a_version(stack: Stack, studio: Studio, project: int, cheques: Path) -> None:
     """Connect, pre-label, label, learn; and nothing is broken for doctor."""
     assert "is joined" in run(stack, "connect", "--project", str(project))
-    until(lambda: sum(studio.predicted_versions(project).values()) >= CHEQUES, 300)
-    until(lambda: studio.project(project).model_version == "base", 60)
+    until(lambda: sum(studio.predicted_versions(project).values()) >= CHEQUES, 1200)
+    until(lambda: studio.project(project).model_version == "base", 300)
     shown = [p for task in studio.tasks(project, CONFIG, stored=True) for p in task.stored]
     assert len(shown) == CHEQUES and any(not prediction.empty for prediction in shown)
     truth = str(cheques / "truth.jsonl")
     run(stack, "simulate", "--labels", str(LABELS), "--project", str(project), "--truth", truth, "--no-breaks")
-    until(lambda: bool(Versions(stack.settings.home, project).list()), 900)
+    until(lambda: bool(Versions(stack.settings.home, project).list()), 3600)
     versions = Versions(stack.settings.home, project).list()
     assert {version.decision for version in versions} <= {"promoted", "rejected"}
     command = [sys.executable, "-m", "chequemate", "doctor", "--project", str(project)]

@@ -135,6 +135,11 @@ def test_away_says_where_and_what_to_do(call: Call) -> None:
     assert caught.value.status is None
 
 
+def test_what_an_older_release_does_not_tell_is_no_trouble(server: Script) -> None:
+    server.answers = [(404, {})]
+    assert (client(server).annotators(1), client(server).members(1)) == (0, 0)
+
+
 def test_without_a_token_the_line_says_where_to_get_one() -> None:
     with pytest.raises(StudioError, match="set CHEQUEMATE_STUDIO_TOKEN"):
         Studio.of(Settings(_env_file=None))  # type: ignore[call-arg]
@@ -160,7 +165,7 @@ def test_a_web_page_instead_of_the_api_is_one_line(server: Script, call: Call, t
         call(studio)
 
 
-@pytest.mark.parametrize("call", [lambda s: s.annotators(1), lambda s: s.patch_score(1, 0.5)])
+@pytest.mark.parametrize("call", [lambda s: s.predicted_versions(1), lambda s: s.patch_score(1, 0.5)])
 def test_a_web_page_that_says_why_not_is_not_repeated(server: Script, call: Call) -> None:
     server.answers = [(404, PAGE)]
     with pytest.raises(StudioError, match=r"answers 404: (Not Found|a web page)") as caught:
