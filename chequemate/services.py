@@ -66,8 +66,9 @@ def label_studio(folder: Path, port: int, files: Path, password: str, token: str
         "PYTHONUNBUFFERED": "1",
     }
     command = (label_studio_command(), "start", "--no-browser", "--internal-host", HOST, "--port", str(port))
-    options = ("--data-dir", str(folder), "--enable-legacy-api-token")
-    return Service("label-studio", (*command, *options), environment, lambda _: _is_ours(url, token), FIRST_START)
+    return Service(
+        "label-studio", (*command, "--data-dir", str(folder)), environment, lambda _: _is_ours(url, token), FIRST_START
+    )
 
 
 def _is_ours(url: str, token: str) -> bool:
