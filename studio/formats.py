@@ -243,8 +243,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
         problems=tuple(problems),
         ambiguous=bool(doubled),
         doubled=tuple(doubled),
-        # What an ignored control holds is not meant for us.
-        foreign=tuple(n for n in said.unknown if not any(one.startswith(f"{n} (") for one in config.ignored)),
+        foreign=tuple(unknown),
         created_at=str(annotation.get("created_at") or ""),
         offered=parent is not None,
         lost=parent is None and annotation.get("parent_prediction") is not None,
