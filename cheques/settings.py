@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="hosts from which http(s) images may be fetched, comma-separated"
     )
+    page: int = Field(1, ge=1, description="which page of a TIFF or PDF with several is read, from 1")
 
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
