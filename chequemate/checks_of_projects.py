@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chequemate.checks import Finding, of_studio_error
-from chequemate.connect import TITLE, auth_header, remarks
+from chequemate.connect import TITLE, auth_header, remarks, unseen_by_browsers
 from cheques.settings import Settings
 
 if TYPE_CHECKING:
@@ -118,14 +118,22 @@ def _order(studio: Studio, about: Project, head: str) -> Iterator[Finding]:
 
 
 def _images(studio: Studio, settings: Settings, about: Project, config: Config, head: str) -> Iterator[Finding]:
-    from cheques.images import BadImage
-    from studio.images import fetch_image
+    from cheques.images import BadImage, open_image, pages_in
+    from studio.images import fetch_bytes
+
+    if hidden := unseen_by_browsers(studio, about, config):
+        what, _, remedy = hidden.rpartition("; ")
+        yield Finding("broken", f"{head}: {what}", remedy)
 
     looked = 0
     for task in islice(studio.tasks(about.id, config), LOOKED_AT):
         try:
-            fetch_image(task.image, settings)
+            content = fetch_bytes(task.image, settings)
+            open_image(content, settings.page)
             looked += 1
+            if (pages := pages_in(content)) > 1:
+                what = f"{head}: task {task.id} has {pages} pages, and page {settings.page} is read"
+                yield Finding("doubtful", what, "choose another with CHEQUEMATE_PAGE, or import them with --pages")
         except BadImage as error:
             yield Finding("broken", f"{head}: the image of task {task.id} cannot be read", str(error))
             return

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote
 
 import typer
 
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from studio.client import Project, Studio
     from studio.config import Config
 
+UNSEEN = re.compile(r"\.(tiff?|pdf|hei[cf])$", re.IGNORECASE)
+LOOKED_AT = 5000  # tasks
 TITLE = "Chequemate"  # of the backend in Label Studio; never the name of a version
 
 
@@ -28,7 +33,8 @@ def connect(
     own = settings()
     studio = Studio.of(own)
     joined, config = attach(studio, own, project)
-    for remark in remarks(joined, config):
+    hidden = unseen_by_browsers(studio, joined, config)
+    for remark in remarks(joined, config) + ([hidden] if hidden else []):
         console.print(f"note: {remark}", markup=False, soft_wrap=True)
     begin(own, joined)
     console.print(
@@ -80,6 +86,19 @@ def begin(settings: Settings, project: Project, learn: bool = True) -> None:
     queue.enqueue(queue.PRELABEL, project.id, connection=connection)
     if learn and project.labels:
         queue.enqueue(queue.RETRAIN, project.id, connection=connection, force=True)
+
+
+def unseen_by_browsers(studio: Studio, project: Project, config: Config) -> str:
+    """A line on the tasks whose files no browser shows to an annotator, by the names of the files; else nothing."""
+    tasks = islice(studio.tasks(project.id, config), LOOKED_AT)
+    found = [task.id for task in tasks if UNSEEN.search(unquote(task.image))]
+    if not found:
+        return ""
+    shown = ", ".join(map(str, found[:3])) + (", …" if len(found) > 3 else "")
+    return (
+        f"{len(found)} tasks ({shown}) are TIFF, PDF or HEIC files: read and learned, but browsers show annotators "
+        f"nothing; convert them: chequemate import DIR --project {project.id}, with the folder of the files"
+    )
 
 
 def remarks(project: Project, config: Config) -> list[str]:
