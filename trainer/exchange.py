@@ -98,7 +98,7 @@ def import_adapter(versions: Versions, folder: Path, model: str, name: str = "")
             shutil.copy2(folder / LESSONS, staging / LESSONS)
         reasons = (f"imported from {folder.name}, not judged here",)
         version = Version(
-            name, versions.project, staging, base=trained_on(folder), decision="imported", reasons=reasons
+            name, versions.project, staging, base=trained_on(folder), decision="imported", reasons=reasons, brought=True
         )
         return versions.add(staging, version)
 

@@ -39,6 +39,7 @@ class Version:
 
     labels: how many cheques it learned from. mean: exact match on the exam, None where there was none.
     dataset: the hash of its lessons, form, recipe and base. digest: SHA-256 of the weights. seconds: of training.
+    brought: it was trained elsewhere, and imported.
     """
 
     name: str
@@ -58,15 +59,11 @@ class Version:
     created: str = ""
     seconds: float = 0.0
     recipe: dict[str, Any] = field(default_factory=dict)
+    brought: bool = False
 
     @property
     def adapter(self) -> Adapter:
         return Adapter(f"{self.project}/{self.name}", self.path / "adapter")
-
-    @property
-    def brought(self) -> bool:
-        """Was it trained elsewhere?"""
-        return not self.dataset
 
     @property
     def number(self) -> int:
