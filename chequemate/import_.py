@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from studio.client import Studio
     from studio.config import Config
 
-SOURCE, SCAN = "source", "scan"  # keys of a task's data: which file it is, and the file's digest
+SOURCE, SCAN = (
+    "source",
+    "scan",
+)  # keys of a task's data: which file it is; its digest, page, and which cheque of how many
 LABELLED_BY, LABELLED_AT = "labelled_by", "labelled_at"  # what Label Studio cannot keep of an imported label
 TASKS_A_REQUEST = 25
+MOST_ON_A_PAGE = 33  # cheques: smaller ones are not cut out
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,10 @@ class Import:
                 content = fetch_bytes(item.url, self.settings)
                 self._take_where_it_is(item, hashlib.sha256(content).hexdigest()[:16], content)
                 return
-            digest = _digest(item.path)
-            labelled = bool(item.annotations)
+            digest, labelled = _digest(item.path), bool(item.annotations)
+            if not labelled and self.page and self._is_whole(digest, self.page):
+                self.counts["there already"] += 1
+                return
             # One label is one cheque: a scan that has one is not cut, and of its pages only the usual one is taken.
             found, left_out = pieces(item.path, self.settings.page if labelled else self.page, split=not labelled)
             for line in left_out:
@@ -108,12 +114,12 @@ class Import:
         if not shown_by_browsers(content):
             line = "left out: browsers cannot show it; give the folder with its images (--images)"
             self.tell(item.name, line, left_out=True)
-        elif not self._is_there(item, digest, digest, _file_name(item.url)):
-            self._send(item, digest, item.url, "image where it was")
+        elif not self._is_there(item, scan := f"{digest}-1-1-1", digest, _file_name(item.url)):
+            self._send(item, scan, item.url, "image where it was")
 
     def _take_piece(self, item: Item, digest: str, piece: Piece, alone: bool) -> None:
         assert item.path is not None
-        scan = digest if piece.page == 1 and piece.of == 1 else f"{digest}-{piece.page}-{piece.number}"
+        scan = f"{digest}-{piece.page}-{piece.number}-{piece.of}"
         name = item.name if piece.of == 1 else f"{item.name}, cheque {piece.number}"
         path, item = item.path, Item(name, item.path, annotations=item.annotations)
         # What browsers show is there already if any task shows this very file, registered by hand or by a storage.
@@ -135,6 +141,12 @@ class Import:
                 self._is_there(item, scan, digest, "")
             return
         self._send(item, scan, url, f"{became}; task {before[0]} shows the whole scan: delete it" if before else became)
+
+    def _is_whole(self, digest: str, page: int) -> bool:
+        """Is every cheque of this page of the file in the project from an earlier run? Then nothing is decoded."""
+        of = next((of for of in range(1, MOST_ON_A_PAGE + 1) if f"{digest}-{page}-1-{of}" in self.by_scan), 0)
+        tasks = [self.by_scan.get(f"{digest}-{page}-{number}-{of}", (-1, False))[0] for number in range(1, of + 1)]
+        return bool(tasks) and min(tasks) > 0
 
     def _is_there(self, item: Item, scan: str, digest: str, file: str) -> bool:
         """Is it in the project, or on its way there? A label for a task without one is added."""
@@ -194,9 +206,10 @@ class Import:
             self.flush()
 
     def flush(self) -> None:
-        if self.waiting:
-            self.studio.import_tasks(self.project, self.waiting)
-            self.waiting = []
+        # Never twice: what was sent may have arrived although nobody said so; the next run asks what is there.
+        waiting, self.waiting = self.waiting, []
+        if waiting:
+            self.studio.import_tasks(self.project, waiting)
 
     def _annotations(self, item: Item) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """As Label Studio takes them, and what it would lose: who is no user here, and when it was labelled.
