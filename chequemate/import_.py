@@ -126,7 +126,7 @@ class Import:
         if self._is_there(item, scan, digest, path.name if piece.content is None else ""):
             return
         if piece.content is None:
-            url, where = self._registered(path)
+            url, where = self._registered(path, piece.suffix)
         else:
             stem = path.stem if piece.page == 1 and piece.of == 1 else f"{path.stem}-{piece.page}-{piece.number}"
             url, where = self.studio.upload(self.project, _safe(stem) + piece.suffix, piece.content), "uploaded"
@@ -181,11 +181,10 @@ class Import:
                 if hashlib.sha256(fetch_bytes(url, self.settings)).hexdigest()[:16] == digest:
                     yield task, labelled
 
-    def _registered(self, path: Path) -> tuple[str, str]:
+    def _registered(self, path: Path, suffix: str) -> tuple[str, str]:
         if self.root is None or path.resolve().parent == self.root or not path.resolve().is_relative_to(self.root):
-            return self.studio.upload(
-                self.project, _safe(path.stem) + path.suffix.lower(), path.read_bytes()
-            ), "uploaded"
+            # Label Studio takes an upload by its suffix, which need not be the file's own.
+            return self.studio.upload(self.project, _safe(path.stem) + suffix, path.read_bytes()), "uploaded"
         if not self.served:
             assert self.settings.files_root is not None
             folder = self.folder.resolve()

@@ -105,7 +105,7 @@ def _shown(path: Path, image: Image.Image) -> tuple[str, str, bytes | None]:
         return "turned upright", ".png", _png(image)
     if len(content) > LARGEST_SHOWN:
         return f"{len(content) / 1e6:.0f} MB, packed smaller", ".png", _png(image)
-    return "as it is", path.suffix, None
+    return "as it is", {"PNG": ".png", "WEBP": ".webp"}.get(kind or "", ".jpg"), None
 
 
 def _png(image: Image.Image, box: Box | None = None) -> bytes:

@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from chequemate.cli import app
+from chequemate.connect import unseen_by_browsers
 from cheques.drawing import draw_cheque
 from cheques.scans import cheques_on
 from studio.client import Studio
@@ -157,7 +158,7 @@ def test_cut_off_and_run_again_nothing_comes_in_twice(
     folder = tmp_path / "scans"  # not below the root of local files: uploaded
     folder.mkdir()
     for seed in range(6):
-        cheque(seed).save(folder / f"é {seed}+%.png")
+        cheque(seed).save(folder / f"é {seed}+%", ("PNG", "WEBP")[seed % 2])  # no suffix says what it is
     project = label_studio.client.create_project("Coupé", XML).id
     monkeypatch.setattr("chequemate.import_.TASKS_A_REQUEST", 2)
     sent = Studio.import_tasks
@@ -176,7 +177,7 @@ def test_cut_off_and_run_again_nothing_comes_in_twice(
     CliRunner().invoke(app, ["import", str(folder), "--project", str(project)])
     monkeypatch.setattr(Studio, "import_tasks", sent)
     chequemate("import", str(folder), "--project", str(project))
-    assert sorted(one["source"] for one in data_of(label_studio.client, project)) == [f"é {n}+%.png" for n in range(6)]
+    assert sorted(one["source"] for one in data_of(label_studio.client, project)) == [f"é {n}+%" for n in range(6)]
     assert all(fetch_image(one["image"], own).width == 640 for one in data_of(label_studio.client, project))
 
 
@@ -194,8 +195,12 @@ def test_a_task_that_shows_a_tiff_shows_a_png_after_the_import_and_keeps_its_lab
     region = {"from_name": "lieu", "to_name": "image", "type": "textarea", "value": {"text": ["Lyon"]}}
     studio.annotate(task, [region])
 
+    said = unseen_by_browsers(studio, studio.project(project), CONFIG)
+    assert said.startswith(f"1 tasks ({task}) are TIFF, PDF or HEIC files")
+    assert said.endswith(f"chequemate import DIR --project {project}, with the folder of the files")
     report = chequemate("import", str(folder), "--project", str(project), files_root=label_studio.files)
 
+    assert unseen_by_browsers(studio, studio.project(project), CONFIG) == ""
     assert f"task {task} shows it now" in report
     ((only, data, labelled),) = studio.task_data(project)
     assert only == task and labelled and data["image"].endswith(".png")
