@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -35,12 +35,16 @@ MOST_ON_A_PAGE = 33  # cheques: smaller ones are not cut out
 
 @dataclass(frozen=True)
 class Item:
-    """One file, or one task of an export. name: as reports say it. url: where its image is already."""
+    """One file, or one task of an export. name: as reports say it. url: where its image is already, if it is there.
+
+    data: what else the task held.
+    """
 
     name: str
     path: Path | None = None
     url: str = ""
     annotations: list[dict[str, Any]] = field(default_factory=list)
+    data: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -88,10 +92,14 @@ class Import:
         try:
             if item.problem:
                 raise BadImage(item.problem)
-            if item.path is None:
-                content = fetch_bytes(item.url, self.settings)
-                self._take_where_it_is(item, hashlib.sha256(content).hexdigest()[:16], content)
-                return
+            if item.url:
+                try:
+                    self._take_where_it_is(item, fetch_bytes(item.url, self.settings))
+                    return
+                except BadImage:
+                    if item.path is None:
+                        raise
+            assert item.path is not None
             digest, labelled = _digest(item.path), bool(item.annotations)
             if not labelled and self.page and self._is_whole(digest, self.page):
                 self.counts["there already"] += 1
@@ -107,21 +115,21 @@ class Import:
         except OSError as error:
             self.tell(item.name, f"left out: {error.strerror or error}", left_out=True)
 
-    def _take_where_it_is(self, item: Item, digest: str, content: bytes) -> None:
-        from cheques.images import open_image, shown_by_browsers
+    def _take_where_it_is(self, item: Item, content: bytes) -> None:
+        from cheques.images import BadImage, open_image, shown_by_browsers
 
         open_image(content, self.settings.page)
+        digest = hashlib.sha256(content).hexdigest()[:16]
         if not shown_by_browsers(content):
-            line = "left out: browsers cannot show it; give the folder with its images (--images)"
-            self.tell(item.name, line, left_out=True)
-        elif not self._is_there(item, scan := f"{digest}-1-1-1", digest, _file_name(item.url)):
+            raise BadImage("browsers cannot show it; give the folder with its images (--images)")
+        if not self._is_there(item, scan := f"{digest}-1-1-1", digest, _file_name(item.url)):
             self._send(item, scan, item.url, "image where it was")
 
     def _take_piece(self, item: Item, digest: str, piece: Piece, alone: bool) -> None:
         assert item.path is not None
         scan = f"{digest}-{piece.page}-{piece.number}-{piece.of}"
         name = item.name if piece.of == 1 else f"{item.name}, cheque {piece.number}"
-        path, item = item.path, Item(name, item.path, annotations=item.annotations)
+        path, item = item.path, replace(item, name=name)
         # What browsers show is there already if any task shows this very file, registered by hand or by a storage.
         if self._is_there(item, scan, digest, path.name if piece.content is None else ""):
             return
@@ -194,7 +202,7 @@ class Import:
         return f"/data/local-files/?d={quote(str(path.resolve().relative_to(self.root)))}", "registered"
 
     def _send(self, item: Item, scan: str, url: str, became: str) -> None:
-        data = {self.config.image_key: url, SOURCE: item.name, SCAN: scan}
+        data = item.data | {self.config.image_key: url, SOURCE: item.name, SCAN: scan}
         annotations, lost = self._annotations(item)
         self.by_scan[scan] = -1, bool(annotations)
         self.waiting.append({"data": data | lost, **({"annotations": annotations} if annotations else {})})
@@ -244,8 +252,8 @@ class Import:
         if str(by) in self.annotators:
             return self.annotators[str(by)]
         if isinstance(by, int) and by in self.users.values():
-            if self.here is None and annotation.get("unique_id"):
-                self.here = self.studio.has_annotation(int(annotation["id"]), str(annotation["unique_id"]))
+            if self.here is None:
+                self.here = self.studio.has_annotation(int(annotation["id"]), str(annotation.get("created_at")))
             if self.here:
                 return by
         return str(by)
@@ -400,6 +408,7 @@ def _of_truth(folder: Path, config: Config, console: Console) -> Iterator[Item]:
 
 
 def _of_export(path: Path, images: Path | None, config: Config, console: Console) -> Iterator[Item]:
+    from studio.config import HINT
     from studio.export import read_tasks
 
     beside = images or path.parent
@@ -419,10 +428,11 @@ def _of_export(path: Path, images: Path | None, config: Config, console: Console
         # Uploads carry eight hex digits of Label Studio's own before the name that people know.
         short = re.sub(r"^[0-9a-f]{8}-", "", file)
         local = files.get(_plain(file)) or files.get(_plain(short))
-        if local:
-            yield Item(f"{name} ({local.name})", local, annotations=annotations)
-        else:
-            yield Item(name, url=str(url), annotations=annotations, problem="" if url else "the task has no image")
+        rest = {key: value for key, value in data.items() if value is not url and key != HINT}
+        # A folder that somebody names goes before what this Label Studio has under the same address.
+        url = "" if images and local else str(url)
+        problem = "" if url or local else "the task has no image"
+        yield Item(str(data.get(SOURCE) or name), local, url, annotations, rest, problem)
     if unknown:
         fields = ", ".join(sorted(unknown))
         console.print(f"! {fields}: no fields of the project's form; left out", markup=False, soft_wrap=True)

@@ -140,10 +140,10 @@ class Studio:
         """The id of every user of the organisation, by e-mail."""
         return {str(user["email"]).lower(): int(user["id"]) for user in self._get("/api/users/").json()}
 
-    def has_annotation(self, annotation: int, unique_id: str) -> bool:
-        """Is it this server that made the annotation?"""
+    def has_annotation(self, annotation: int, created_at: str) -> bool:
+        """Is it this server that made the annotation, at this very moment?"""
         try:
-            return bool(self._get(f"/api/annotations/{annotation}/").json().get("unique_id") == unique_id)
+            return bool(self._get(f"/api/annotations/{annotation}/").json()["created_at"] == created_at)
         except StudioError as error:
             if error.status == 404:
                 return False

@@ -247,6 +247,8 @@ def test_labels_keep_their_annotators_and_times(
     # The same labels go on, by an export, into another project of this Label Studio, and into one elsewhere.
     export = tmp_path / "export.json"
     exported = studio._get(f"/api/projects/{project}/export", exportType="JSON", download_all_tasks="true").json()
+    for task in exported:
+        task["data"]["dossier"] = "12"  # a column of their own
     export.write_text("\ufeff" + json.dumps(exported), encoding="utf-8")
     other = studio.create_project("Ailleurs", XML).id
     report = chequemate("import", str(export), "--project", str(other))
@@ -254,11 +256,14 @@ def test_labels_keep_their_annotators_and_times(
     again = sorted(studio.labels(other, CONFIG), key=lambda label: label.task)
     assert [label.values for label in again] == [label.values for label in labels]
     assert [label.annotator for label in again] == [label.annotator for label in labels]
+    assert "no user here" not in report
+    data = sorted(data_of(studio, other), key=lambda one: one["source"])
+    assert data[1]["labelled_by"] == "parti@bank.example" and data[2]["dossier"] == "12"
     assert "3 there already" in chequemate("import", str(export), "--project", str(other))
 
     for task in exported:  # of another server: its numbers say nothing here, and its files are not there
         task["data"]["image"] = f"/data/upload/99/0a1b2c3d-{task['data']['source']}"
-        task["annotations"][0] |= {"unique_id": "elsewhere", "completed_by": 1}
+        task["annotations"][0] |= {"created_at": "2023-01-01T00:00:00Z", "completed_by": 1}
     export.write_text(json.dumps(exported), encoding="utf-8")
     third = studio.create_project("D'un autre serveur", XML).id
     report = chequemate("import", str(export), "--project", str(third), "--images", str(folder))

@@ -158,7 +158,7 @@ def judge_brought(
     base = base_identity(settings.model)
     rival = _rival(versions, base)
     exam, by_heart = _not_by_heart(exam, rival)
-    exam, by_itself = _not_by_heart(exam, version)
+    exam, by_itself = _not_by_heart(exam, version, version.name)
     known = bool(learned(version.adapter))
     if not exam:
         return version
@@ -221,10 +221,12 @@ def _rival(versions: Versions, base: str) -> Version | None:
     return champion if champion and not differs(champion.base, base) else None
 
 
-def _not_by_heart(exam: Sequence[Example], rival: Version | None) -> tuple[list[Example], list[str]]:
+def _not_by_heart(
+    exam: Sequence[Example], rival: Version | None, who: str = "the champion"
+) -> tuple[list[Example], list[str]]:
     """The exam without what a version was trained on, with which it would win; and a line for each of those."""
     known = learned(rival.adapter if rival else None)
-    lines = [f"{one.id}: {rival.name if rival else ''} was trained on it" for one in exam if one.digest in known]
+    lines = [f"{one.id}: {who} was trained on it" for one in exam if one.digest in known]
     return [one for one in exam if one.digest not in known], lines
 
 
