@@ -44,7 +44,7 @@ class Item:
     path: Path | None = None
     url: str = ""
     annotations: list[dict[str, Any]] = field(default_factory=list)
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
 
 
