@@ -65,7 +65,9 @@ def health(backend: Backend, admitted: bool) -> Response:
     """Up as soon as the process is: a model that is still loading keeps nobody from connecting."""
     resident = backend.tools.resident
     # The problem may name the reader's URL, with all that stands in it.
-    more = {"problem": resident.problem, "memory_kills": memory_kills() or 0} if admitted else {}
+    more: dict[str, Any] = {"problem": resident.problem} if admitted else {}
+    if admitted and (kills := memory_kills()):
+        more["memory_kills"] = kills
     return jsonify(status="UP", reader=resident.state, **more)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
 from chequemate.checks import Finding, of_studio_error
-from chequemate.connect import TITLE, auth_header, check_backend_url, remarks, served
+from chequemate.connect import TITLE, auth_header, check_backend_url, remarks, served, unseen_by_browsers
 from chequemate.sample import first_images
 from cheques.settings import BadSettings, Settings
 
@@ -129,7 +129,13 @@ def _order(studio: Studio, about: Project, head: str) -> Iterator[Finding]:
 
 
 def _images(studio: Studio, settings: Settings, about: Project, config: Config, head: str) -> Iterator[Finding]:
-    looked, trouble = first_images(studio, settings, about.id, config)
+    if hidden := unseen_by_browsers(studio, about, config):
+        what, _, remedy = hidden.rpartition("; ")
+        yield Finding("broken", f"{head}: {what}", remedy)
+    looked, pages, trouble = first_images(studio, settings, about.id, config)
+    if pages:
+        what, _, remedy = pages.partition("; ")
+        yield Finding("doubtful", f"{head}: {what}", remedy)
     if trouble:
         what, _, remedy = trouble.partition(": ")
         yield Finding("broken", f"{head}: {what}", remedy)

@@ -18,6 +18,7 @@ from chequemate import (
     draw,
     evaluate,
     forget,
+    import_,
     pretrain,
     progress,
     read,
@@ -42,6 +43,7 @@ for verb in (
     demo.demo,
     serve.serve,
     connect.connect,
+    import_.import_,
     doctor.doctor,
     simulate.simulate,
     savings.savings,
@@ -56,7 +58,7 @@ for verb in (
     replay.replay,
     pretrain.pretrain,
 ):
-    app.command()(verb)
+    app.command(verb.__name__.rstrip("_"))(verb)
 app.add_typer(versions.app, name="versions")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote
 
 import typer
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from studio.client import Project, Studio
     from studio.config import Config
 
+UNSEEN = re.compile(r"\.(tiff?|pdf|hei[cf])$", re.IGNORECASE)
+LOOKED_AT = 5000  # tasks
 TITLE = "Chequemate"  # of the backend in Label Studio; never the name of a version
 
 
@@ -32,10 +37,10 @@ def connect(
     studio = Studio.of(own)
     joined, config = attach(studio, own, project)
     console.print(f"read from {config.image_tag}: {served(config)}", markup=False, soft_wrap=True)
-    for remark in remarks(joined, config):
+    hidden = unseen_by_browsers(studio, joined, config)
+    _, pages, trouble = first_images(studio, own, project, config)
+    for remark in [*remarks(joined, config), *filter(None, (hidden, pages, trouble))]:
         console.print(f"note: {remark}", markup=False, soft_wrap=True)
-    if trouble := first_images(studio, own, project, config)[1]:
-        console.print(f"note: {trouble}", markup=False, soft_wrap=True)
     begin(own, joined)
     console.print(
         f"project {project} « {joined.title} » is joined: {len(config.form.names)} fields, {joined.tasks} tasks, "
@@ -108,6 +113,19 @@ def begin(settings: Settings, project: Project, learn: bool = True) -> None:
 def served(config: Config) -> str:
     """What is read of each document: every field with its kind."""
     return ", ".join(f"{field.name} ({field.kind})" for field in config.form)
+
+
+def unseen_by_browsers(studio: Studio, project: Project, config: Config) -> str:
+    """A line on the tasks whose files no browser shows to an annotator, by the names of the files; else nothing."""
+    tasks = islice(studio.tasks(project.id, config), LOOKED_AT)
+    found = [task.id for task in tasks if UNSEEN.search(unquote(task.image))]
+    if not found:
+        return ""
+    shown = ", ".join(map(str, found[:3])) + (", …" if len(found) > 3 else "")
+    return (
+        f"{len(found)} tasks ({shown}) are TIFF, PDF or HEIC files: read and learned, but browsers show annotators "
+        f"nothing; convert them: chequemate import DIR --project {project.id}, with the folder of the files"
+    )
 
 
 def remarks(project: Project, config: Config) -> list[str]:

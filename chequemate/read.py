@@ -92,12 +92,14 @@ def readings(
     from cheques.fields import CHEQUE
     from cheques.images import BadImage, open_image
     from cheques.reading.reader import read_each
+    from cheques.settings import settings
 
+    page = settings().page
     for start in range(0, len(paths), CHUNK):
         opened: dict[Path, Image | BadImage] = {}
         for path in paths[start : start + CHUNK]:
             try:
-                opened[path] = open_image(path)
+                opened[path] = open_image(path, page)
             except BadImage as error:
                 opened[path] = error
         images = {path: image for path, image in opened.items() if not isinstance(image, BadImage)}

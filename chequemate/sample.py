@@ -14,16 +14,22 @@ if TYPE_CHECKING:
 LOOKED_AT = 3  # images
 
 
-def first_images(studio: Studio, settings: Settings, project: int, config: Config) -> tuple[int, str]:
-    """How many could be read, and what is wrong with the first that could not, in a line. Raises StudioError."""
-    from cheques.images import BadImage
-    from studio.images import fetch_image
+def first_images(studio: Studio, settings: Settings, project: int, config: Config) -> tuple[int, str, str]:
+    """How many could be read; a line on one with several pages, one on the first unreadable one. Raises StudioError."""
+    from cheques.images import BadImage, open_image, pages_in
+    from studio.images import fetch_bytes
 
-    looked = 0
+    looked, pages = 0, ""
     for task in islice(studio.tasks(project, config), LOOKED_AT):
         try:
-            fetch_image(task.image, settings, project)
+            content = fetch_bytes(task.image, settings, project)
+            open_image(content, settings.page)
             looked += 1
+            if (count := pages_in(content)) > 1:
+                pages = (
+                    f"task {task.id} has {count} pages, and page {settings.page} is read; choose another with "
+                    "CHEQUEMATE_PAGE, or import them with --pages"
+                )
         except BadImage as error:
-            return looked, f"the image of task {task.id} cannot be read: {error}"
-    return looked, ""
+            return looked, pages, f"the image of task {task.id} cannot be read: {error}"
+    return looked, pages, ""

@@ -3,65 +3,217 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from cheques import pdf
 
-MEGAPIXELS = 40
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+MEGAPIXELS = 40  # of an image that is handed on; a larger one is scaled down by 2, 4 or 8
+WHOLE_MEGAPIXELS = 100  # that are decoded at once; a JPEG is scaled down while it is decoded
+JPEG_MEGAPIXELS = 178  # twice what Pillow warns of, and where it refuses by itself
+PASSES = 4000  # megapixels times passes of a JPEG: one of 48 megapixels has 10 passes, one that takes minutes thousands
+LONGEST_SIDE = 65_000  # pixels; a TIFF of rows of one pixel has a million strips
+LARGEST = 500_000_000  # bytes
+PAGES_COUNTED = 1000
+STRIPS, STRIPS_AT_MOST = (273, 279, 324, 325), 200_000  # tags of strips and tiles
+PHOTOMETRIC = 262  # the tag of a TIFF that says whether 0 is white
+FORMATS = ["PNG", "JPEG", "TIFF", "WEBP"]
 PDF_DPI = 200
 PDF_SECONDS = 30.0
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
-# Pillow warns from 89 megapixels on, whatever is done with the image; `_check_size` refuses it anyway.
+# Pillow warns from 89 megapixels on, whatever is done with the image; `_check_size` refuses what is too much.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+if find_spec("pillow_heif"):  # the extra `heic`
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    FORMATS.append("HEIF")
 
 
 class BadImage(ValueError):
     """An image that cannot be used; the message says in one line why and what to do."""
 
 
-def open_image(source: bytes | Path) -> Image.Image:
-    """An upright RGB image from PNG, JPEG, TIFF, WebP or the first page of a PDF, of at most 40 megapixels.
+def open_image(source: bytes | Path, page: int = 1) -> Image.Image:
+    """An upright RGB image of at most 40 megapixels from PNG, JPEG, TIFF, WebP, PDF or, with pillow-heif, HEIC.
 
-    Raises BadImage.
+    page: which one of a TIFF or PDF, from 1. Larger images are scaled down, JPEGs while they are decoded. Raises
+    BadImage.
     """
+    content = _content(source)
+    if _is_pdf(content):
+        return _pdf_page(content, page)
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source
-    except OSError as error:
-        raise BadImage(f"{source!s}: {error.strerror or error}") from None
-    if content[:1024].lstrip().startswith(b"%PDF"):
-        return _first_page(content)
-    try:
+        if content[:2] in (b"II", b"MM"):
+            _check_tables(content, page)
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-            _check_size(*opened.size)
-            return _rgb(ImageOps.exif_transpose(opened))
+            if page > 1 and opened.format == "TIFF":
+                _turn_to(opened, page)
+            _check_size(opened, content)
+            if opened.width * opened.height > MEGAPIXELS * 1_000_000:
+                opened.draft(None, _smaller(opened.width, opened.height))  # JPEG alone knows how
+            opened.load()
+            image = _upright(_square_pixels(opened))
+            if image.mode.startswith("I;16"):
+                tags = getattr(opened, "tag_v2", {})
+                image = _eight_bits(image, black_is_high=tags.get(PHOTOMETRIC) == 0)  # Pillow turns 8 bits alone
+            wanted = _smaller(*image.size)
+            if image.size != wanted:
+                # `reduce` makes shades of black and white, if it is told that there may be some.
+                image = image.convert("L" if image.mode == "1" else image.mode).reduce(round(image.width / wanted[0]))
+            return _rgb(image)
     except UnidentifiedImageError:
-        raise BadImage("not a PNG, JPEG, TIFF, WebP or PDF: save the scan in one of these formats") from None
+        raise BadImage(_unknown(content)) from None
     except Image.DecompressionBombError:
-        raise BadImage(f"more than {MEGAPIXELS} megapixels: scan at 300 dpi or less") from None
+        raise BadImage(f"more than {JPEG_MEGAPIXELS} megapixels: scan at 300 dpi or less") from None
     except BadImage:
         raise
     except Exception as error:  # a damaged file raises whatever its codec likes (OSError, SyntaxError, struct.error, …)
-        raise BadImage(f"damaged image ({type(error).__name__}): scan it again") from None
+        raise BadImage(
+            f"damaged or cut-off image ({type(error).__name__}): copy the file again, or scan again"
+        ) from None
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > MEGAPIXELS * 1_000_000:
-        raise BadImage(f"{width} x {height} pixels is more than {MEGAPIXELS} megapixels: scan at 300 dpi or less")
+def pages_in(source: bytes | Path) -> int:
+    """How many pages a TIFF or a PDF has, 1000 at most; every other image is one. Raises BadImage."""
+    content = _content(source)
+    if _is_pdf(content):
+        return int(_drawn(content, 0))
+    try:
+        with Image.open(io.BytesIO(content), formats=["TIFF"]) as opened:
+            for page in range(1, PAGES_COUNTED):
+                try:
+                    opened.seek(page)
+                except EOFError:
+                    return page
+            return PAGES_COUNTED
+    except Exception:  # no TIFF, or one that `open_image` will complain of
+        return 1
+
+
+def shown_by_browsers(content: bytes) -> bool:
+    """Can an annotator's browser show this file? TIFF, PDF and HEIC it cannot."""
+    return content.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF")) or content[4:12] == b"ftypavif"
+
+
+def _content(source: bytes | Path) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        if source.stat().st_size > LARGEST:
+            raise BadImage(f"more than {LARGEST // 1_000_000} MB: scan at 300 dpi or less")
+        return source.read_bytes()
+    except OSError as error:
+        raise BadImage(f"{source!s}: {error.strerror or error}") from None
+
+
+def _is_pdf(content: bytes) -> bool:
+    return content[:1024].lstrip().startswith(b"%PDF")
+
+
+def _unknown(content: bytes) -> str:
+    if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
+        return "a HEIC photo: install pillow-heif (the extra heic), or save it as JPEG"
+    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "damaged or cut-off TIFF, or of a kind that is not understood: copy the file again, or save it as PNG"
+    what = "" if content else "an empty file, "
+    return f"{what}not a PNG, JPEG, TIFF, WebP, HEIC or PDF: save the scan in one of these formats"
+
+
+def _turn_to(opened: Image.Image, page: int) -> None:
+    try:
+        opened.seek(page - 1)
+    except EOFError:
+        raise BadImage(f"has no page {page}: set CHEQUEMATE_PAGE to one that there is") from None
+
+
+def _check_tables(content: bytes, page: int) -> None:
+    """Pillow reads every table of a TIFF before anybody may look at its size: a million strips take minutes."""
+    order = "<" if content[:2] == b"II" else ">"
+    big = content[2:4] in (b"+\0", b"\0+")
+    offset, many, entry, step = ("Q", "Q", "HHQ", 20) if big else ("I", "H", "HHI", 12)
+    try:
+        (at,) = struct.unpack_from(order + offset, content, 8 if big else 4)
+        for _ in range(page):
+            (entries,) = struct.unpack_from(order + many, content, at)
+            start = at + struct.calcsize(order + many)
+            counts = [struct.unpack_from(order + entry, content, start + step * n) for n in range(entries)]
+            strips = max((count for tag, _, count in counts if tag in STRIPS), default=0)
+            if strips > STRIPS_AT_MOST or sum(count for _, _, count in counts) > len(content):
+                raise BadImage(f"a TIFF in {strips} strips takes minutes to open: save it as PNG")
+            (at,) = struct.unpack_from(order + offset, content, start + step * entries)
+            if not at:
+                return
+    except struct.error:  # cut off: Pillow says so
+        return
+
+
+def _check_size(image: Image.Image, content: bytes) -> None:
+    width, height = image.size
+    # A progressive JPEG is held whole in memory before it is scaled.
+    piecewise = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+    most = JPEG_MEGAPIXELS if piecewise else WHOLE_MEGAPIXELS
+    if width * height > most * 1_000_000:
+        raise BadImage(f"{width} x {height} pixels is more than {most} megapixels: scan at 300 dpi or less")
+    if max(width, height) > LONGEST_SIDE:
+        raise BadImage(f"{width} x {height} pixels is no cheque's shape: cut the scan")
+    if image.format in ("JPEG", "MPO"):
+        passes = content.count(b"\xff\xda")  # the marker of a pass; within its data FF is never followed by DA
+        if width * height * passes > PASSES * 1_000_000:
+            raise BadImage(f"a JPEG of {passes} passes takes minutes to decode: save it again")
+
+
+def _smaller(width: int, height: int) -> tuple[int, int]:
+    """Halved until it is no more than the megapixels that are handed on."""
+    while width * height > MEGAPIXELS * 1_000_000:
+        width, height = -(-width // 2), -(-height // 2)
+    return width, height
+
+
+def _square_pixels(image: Image.Image) -> Image.Image:
+    """A fax of the standard kind has 204 dots an inch across and 98 down: half as high as the paper."""
+    across, down = map(float, image.info.get("dpi") or (1, 1))
+    if image.mode != "1" or across <= 0 or down <= 0 or not 1.1 < max(across / down, down / across) < 4:
+        return image
+    width, height = image.size
+    size = (width, round(height * across / down)) if across > down else (round(width * down / across), height)
+    return image.convert("L").resize(size, Image.Resampling.BOX)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # EXIF that cannot be understood turns nothing; browsers show such an image as it is stored
+        return image
+
+
+def _eight_bits(image: Image.Image, black_is_high: bool) -> Image.Image:
+    """Grey of 10 to 16 bits in 8. Scanners store 12 bits in 16: paper is bright, so the brightest pixel tells."""
+    levels = np.asarray(image)
+    if black_is_high:
+        levels = levels.max(initial=0) - levels
+    used = next(bits for bits in (8, 10, 12, 14, 16) if int(levels.max(initial=0)) < 1 << bits)
+    return Image.fromarray((levels >> (used - 8)).astype(np.uint8))
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """On white where it is transparent, in 8 bits where it is grey in 16."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    """On white where it is transparent."""
     if image.mode in ("I", "F"):
         raise BadImage("32 bits a colour: save the scan with 8 bits a colour")
+    if image.mode == "LAB":
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
+        assert converted is not None
+        return converted
     if image.has_transparency_data:
         paper = Image.new("RGB", image.size, "white")
         image = image.convert("RGBA")
@@ -70,18 +222,24 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _first_page(content: bytes) -> Image.Image:
-    draw = [sys.executable, "-I", pdf.__file__, str(PDF_DPI), str(MEGAPIXELS * 1_000_000)]
+def _pdf_page(content: bytes, page: int) -> Image.Image:
+    with Image.open(io.BytesIO(_drawn(content, page)), formats=("PPM",)) as drawn:
+        return drawn.convert("RGB")
+
+
+def _drawn(content: bytes, page: int) -> bytes:
+    draw = [sys.executable, "-I", pdf.__file__, str(PDF_DPI), str(MEGAPIXELS * 1_000_000), str(page)]
     try:
         done = subprocess.run(draw, input=content, capture_output=True, timeout=PDF_SECONDS)
     except subprocess.TimeoutExpired:
-        raise BadImage("a PDF that takes too long to draw: save its first page as an image") from None
+        raise BadImage("a PDF that takes too long to draw: save its page as an image") from None
     if done.returncode == pdf.TOO_LARGE:
         raise BadImage(f"the page is more than {MEGAPIXELS} megapixels at {PDF_DPI} dpi: save it as a smaller image")
+    if done.returncode == pdf.NO_SUCH_PAGE:
+        raise BadImage(f"has no page {page}: set CHEQUEMATE_PAGE to one that there is")
     if done.returncode:
-        raise BadImage("damaged or protected PDF: save its first page as an image")
-    with Image.open(io.BytesIO(done.stdout), formats=("PPM",)) as page:
-        return page.convert("RGB")
+        raise BadImage("damaged or protected PDF: save its page as an image")
+    return done.stdout
 
 
 def fingerprint(image: Image.Image) -> str:

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="hosts from which http(s) images may be fetched, comma-separated"
     )
+    page: int = Field(1, ge=1, description="which page of a TIFF or PDF with several is read, from 1")
 
     ca_bundle: Path | None = Field(
         None, description="file with the certificates (PEM) of a private CA, trusted beside the public ones"

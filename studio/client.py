@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
+from urllib.parse import quote
 
 from cheques.settings import Settings
 from studio.config import HINT, Config
@@ -122,6 +123,35 @@ class Studio:
         )
         return list(made.task_ids)
 
+    def upload(self, project: int, name: str, content: bytes) -> str:
+        """Give a file into Label Studio's keeping; its URL for a task. It makes no task."""
+        sent = self._connection.upload(f"/api/projects/{project}/import?commit_to_project=false", name, content)
+        (number,) = sent.json()["file_upload_ids"]
+        return f"/data/{quote(self._get(f'/api/import/file-upload/{number}').json()['file'])}"
+
+    def task_data(self, project: int) -> Iterator[tuple[int, dict[str, Any], bool]]:
+        """(task, its data as imported, has it an annotation) of every task."""
+        for task in self._pages(project, [], TASKS_A_PAGE, "task_only"):
+            yield task["id"], task["data"], bool(task.get("total_annotations") or task.get("is_labeled"))
+
+    def change_data(self, task: int, **changes: Any) -> None:
+        """Change some of a task's data; the rest of it stays."""
+        data = dict(self._get(f"/api/tasks/{task}", resolve_uri="false").json()["data"])
+        self._call(lambda: self._sdk.tasks.update(str(task), data=data | changes))
+
+    def users(self) -> dict[str, int]:
+        """The id of every user of the organisation, by e-mail."""
+        return {str(user["email"]).lower(): int(user["id"]) for user in self._get("/api/users/").json()}
+
+    def has_annotation(self, annotation: int, created_at: str) -> bool:
+        """Is it this server that made the annotation, at this very moment?"""
+        try:
+            return bool(self._get(f"/api/annotations/{annotation}/").json()["created_at"] == created_at)
+        except StudioError as error:
+            if error.status == 404:
+                return False
+            raise
+
     def serve_files(self, project: int, folder: str) -> None:
         """Let the project's tasks show `/data/local-files/?d=…` of this folder; again does no harm."""
         known = self._get("/api/storages/localfiles", project=project).json()
@@ -197,8 +227,7 @@ class Studio:
 
     def set_hint(self, task: int, hint: str) -> None:
         """Tell the task's annotator where to look; the rest of its data stays."""
-        data = dict(self._get(f"/api/tasks/{task}", resolve_uri="false").json()["data"])
-        self._call(lambda: self._sdk.tasks.update(str(task), data=data | {HINT: hint}))
+        self.change_data(task, **{HINT: hint})
 
     def delete_prediction(self, prediction: int) -> None:
         self._call(lambda: self._sdk.predictions.delete(prediction))

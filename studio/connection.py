@@ -91,15 +91,20 @@ class Connection:
 
         return self.call(send)
 
-    def _send(self, path: str, auth: bool, moves: bool = False, **more: Any) -> requests.Response:
+    def upload(self, path: str, name: str, content: bytes) -> requests.Response:
+        """Send a file."""
+        files = {"file": (name, content)}
+        return self.call(lambda: self._send(path, auth=True, method="POST", files=files), safe=False)
+
+    def _send(self, path: str, auth: bool, method: str = "GET", moves: bool = False, **more: Any) -> requests.Response:
         def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
             # As an auth and not as a header, which a .netrc would replace.
             if auth:
                 request.headers["Authorization"] = self.sdk._client_wrapper.get_headers()["Authorization"]
             return request
 
-        answer = self._session.get(
-            self.url + path, auth=authorize, timeout=self._timeout, allow_redirects=False, **more
+        answer = self._session.request(
+            method, self.url + path, auth=authorize, timeout=self._timeout, allow_redirects=False, **more
         )
         if answer.status_code >= 300 and not (moves and answer.is_redirect):
             raise requests.HTTPError(response=answer)

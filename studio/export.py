@@ -14,6 +14,7 @@ from studio.formats import Label, label
 
 # By what a region's value holds.
 KINDS: dict[str, Kind] = {"choices": "choice", "text": "text", "number": "number", "datetime": "date"}
+COLUMN = b"annotation_id"  # in the first line of each CSV and TSV that Label Studio writes
 
 
 class BadExport(StudioError):
@@ -26,18 +27,30 @@ def read_export(path: Path) -> list[Label]:
     What an annotator started from is the snapshot inside the annotation, or the prediction itself where the export
     carries predictions whole (a snapshot made with them); else the label is marked as `lost`.
     """
+    tasks = read_tasks(path)
+    config = _config(tasks)
+    return [label(annotation, task, config) for task in tasks for annotation in _annotations(path, task)]
+
+
+def read_tasks(path: Path) -> list[dict[str, Any]]:
+    """The tasks of an export as Label Studio wrote them; UTF-8, with a BOM too, or UTF-16. Raises BadExport."""
     try:
-        tasks = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise BadExport(f"{path}: {error.strerror}; give a JSON export of Label Studio") from None
-    except ValueError:
-        raise BadExport(f"{path}: no JSON; export the project from Label Studio as JSON") from None
+    try:
+        tasks = json.loads(content)  # it sees by itself which of the UTFs it is
+    except (ValueError, RecursionError):
+        head = content[:4096].partition(b"\n")[0]
+        kind = next((name for name, mark in (("CSV", b","), ("TSV", b"\t")) if COLUMN in head and mark in head), "")
+        what = f"this is a {kind} export" if kind else "no JSON"
+        raise BadExport(f"{path}: {what}; export the project from Label Studio as JSON") from None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise BadExport(f"{path}: no list of tasks; export the project from Label Studio as JSON")
     if tasks and not any("annotations" in task for task in tasks):
-        raise BadExport(f"{path}: tasks without annotations (JSON-MIN?); export the project as JSON, not JSON-MIN")
-    config = _config(tasks)
-    return [label(annotation, task, config) for task in tasks for annotation in _annotations(path, task)]
+        what = "this is JSON-MIN" if any("annotation_id" in task for task in tasks) else "tasks without annotations"
+        raise BadExport(f"{path}: {what}; export the project as JSON, not JSON-MIN")
+    return tasks
 
 
 def _annotations(path: Path, task: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 import time
+import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -43,7 +44,7 @@ def fetch_image(url: str, settings: Settings, project: int) -> Image:
     them), files in the project's cloud storages (`s3://…`, `gs://…`, `azure-blob://…`), data URIs, and http(s) from
     CHEQUEMATE_IMAGE_HOSTS.
     """
-    return open_image(fetch_bytes(url, settings, project))
+    return open_image(fetch_bytes(url, settings, project), settings.page)
 
 
 def fetch_bytes(url: str, settings: Settings, project: int) -> bytes:
@@ -109,8 +110,7 @@ def _port(parts: object) -> int | None:
 
 def _from_studio(path: str, settings: Settings, project: int) -> bytes:
     if path.startswith("/data/local-files/") and settings.files_root is not None:
-        wanted = parse_qs(urlsplit(path).query).get("d", [""])[0]
-        return _local(settings.files_root, wanted)
+        return _local(settings.files_root, _names_of(urlsplit(path).query))
     # The token goes with it: only to where Label Studio keeps files, never to another of its pages.
     if not re.match(r"/(data|tasks|projects/\d+/presign|api/storages|storage-data)/", path) or ".." in unquote(path):
         raise BadImage("not a file of Label Studio: expected /data/local-files/?d=… or /data/upload/…")
@@ -156,9 +156,31 @@ def _studio(url: str, token: str) -> Studio:
     return Studio(url, token, timeout=SECONDS, attempts=2)
 
 
-def _local(root: Path, wanted: str) -> bytes:
+def _names_of(query: str) -> list[str]:
+    """The file that a local-files URL names, as Label Studio reads it, then as people who wrote it by hand mean it.
+
+    In a query `+` is a space and `&` begins another parameter; typed by hand they are letters of the name, and so is %.
+    """
+    _, _, typed = f"&{query}".partition("&d=")
+    return list(dict.fromkeys([parse_qs(query).get("d", [""])[0], unquote(typed), typed]))
+
+
+def _on_disk(root: Path, wanted: str) -> Path:
+    """The path below `root`; a name with accents is found in either of its two spellings (NFC, or NFD as on a Mac)."""
+    path = root
+    for part in Path(wanted.lstrip("/")).parts:
+        if part != ".." and path.is_dir() and not (path / part).exists():
+            alike = unicodedata.normalize("NFC", part)
+            names = (one.name for one in path.iterdir())
+            part = next((name for name in names if unicodedata.normalize("NFC", name) == alike), part)
+        path /= part
+    return path.resolve()
+
+
+def _local(root: Path, names: list[str]) -> bytes:
     try:
-        path = (root / wanted.lstrip("/")).resolve()
+        paths = [_on_disk(root, name) for name in names]
+        path = next((path for path in paths if path.is_file()), paths[0])
         if not path.is_relative_to(root.resolve()):
             raise BadImage("the path leaves CHEQUEMATE_FILES_ROOT: import the task with a path inside it")
         if not path.is_file():  # a pipe or a device would be read for ever

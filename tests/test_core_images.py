@@ -1,6 +1,7 @@
 """Scans come in five formats, sideways, damaged, or far too large."""
 
 import io
+import struct
 import subprocess
 import sys
 import zlib
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from cheques.images import BadImage, distance, fingerprint, open_image
+from cheques.images import BadImage, distance, fingerprint, open_image, pages_in, shown_by_browsers
 
 
 def scan(format: str, size: tuple[int, int] = (64, 32), **options: object) -> bytes:
@@ -54,7 +55,126 @@ def test_a_huge_image_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(BadImage):
         open_image(huge)
     with pytest.raises(BadImage, match="megapixels"):
-        open_image(scan("JPEG", (8000, 5001)))
+        open_image(scan("JPEG", (16_000, 12_000)))
+    with pytest.raises(BadImage, match="more than 100 megapixels"):
+        open_image(png(Image.new("1", (11_000, 10_000))))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_the_photo_of_a_phone_of_48_megapixels_is_scaled_down(format: str) -> None:
+    photo = Image.new("L", (8000, 6000), "white")
+    photo.paste(0, (0, 0, 2000, 1500))
+    opened = open_image(png(photo, format))
+    assert opened.size == (4000, 3000)
+    assert opened.getpixel((500, 500)) == (0, 0, 0) and opened.getpixel((3000, 2000)) == (255, 255, 255)
+
+
+def test_a_jpeg_of_a_thousand_passes_is_refused_before_it_is_decoded() -> None:
+    written = png(Image.new("L", (3000, 2000), 200), "JPEG", progressive=True)
+    last = written.rfind(b"\xff\xda")
+    with pytest.raises(BadImage, match=r"a JPEG of \d+ passes"):
+        open_image(written[:-2] + written[last:-2] * 1000 + b"\xff\xd9")
+
+
+def test_a_tiff_of_a_million_strips_is_refused_before_its_table_is_read() -> None:
+    count, table = 1_000_000, 8 + 2 + 12 + 4
+    entry = struct.pack("<HHII", 273, 4, count, table)
+    content = b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4) + bytes(4 * count)
+    with pytest.raises(BadImage, match="a TIFF in 1000000 strips"):
+        open_image(content)
+
+
+TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_every_way_in_which_exif_turns_is_undone(format: str, orientation: int) -> None:
+    upright = Image.new("RGB", (64, 32), "white")
+    upright.paste((0, 0, 0), (0, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    about = {"tiffinfo": {0x0112: orientation}} if format == "TIFF" else {"exif": exif}
+    opened = open_image(png(upright.transpose(TURNED[orientation]), format, **about))
+    assert opened.size == (64, 32)
+    assert np.asarray(opened)[4, 8].max() < 60 and np.asarray(opened)[28, 56].min() > 200
+
+
+def test_a_fax_is_black_on_white_and_as_high_as_the_paper() -> None:
+    paper = np.ones((50, 200), bool)
+    paper[:25, :100] = False
+    fax = Image.fromarray(paper)
+    one_is_white = png(fax, "TIFF", compression="group4", dpi=(204, 98))
+    zero_is_white = png(Image.fromarray(~paper), "TIFF", compression="group4", dpi=(204, 98))
+    tag = struct.pack("<HHI", 262, 3, 1)
+    zero_is_white = zero_is_white.replace(tag + b"\x01", tag + b"\x00")
+    for content in (one_is_white, zero_is_white):
+        opened = open_image(content)
+        assert opened.size == (200, 104)
+        assert opened.getpixel((20, 20)) == (0, 0, 0) and opened.getpixel((150, 90)) == (255, 255, 255)
+    assert open_image(png(fax, "TIFF", compression="group4", dpi=(200, 200))).size == (200, 50)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_the_four_inks_of_a_printer_become_three_colours(format: str) -> None:
+    white, black = Image.new("CMYK", (8, 8)), Image.new("CMYK", (8, 8), (0, 0, 0, 255))
+    assert open_image(png(white, format)).getpixel((4, 4)) == (255, 255, 255)
+    assert max(open_image(png(black, format)).getpixel((4, 4))) < 5  # type: ignore[arg-type]
+
+
+def test_grey_of_twelve_bits_is_as_bright_as_grey_of_sixteen() -> None:
+    levels = np.array([[0, 1000, 2000, 4095]], np.uint16)
+    for content in (png(Image.fromarray(levels), "TIFF"), png(Image.fromarray(levels), "PNG")):
+        assert np.asarray(open_image(content))[0, :, 0].tolist() == [0, 1000 >> 4, 2000 >> 4, 255]
+    inverted = png(Image.fromarray(4095 - levels), "TIFF", tiffinfo={262: 0})  # 0 is white
+    assert np.asarray(open_image(inverted))[0, :, 0].tolist() == [0, 1000 >> 4, 2000 >> 4, 255]
+
+
+def test_one_page_of_several_is_read() -> None:
+    pages = [Image.new("L", (20 + page, 10), "white") for page in range(3)]
+    for format in ("TIFF", "PDF"):
+        content = png(pages[0], format, save_all=True, append_images=pages[1:])
+        assert pages_in(content) == 3
+        assert open_image(content, 3).width > open_image(content).width
+        with pytest.raises(BadImage, match="has no page 4: set CHEQUEMATE_PAGE"):
+            open_image(content, 4)
+    assert pages_in(scan("PNG")) == 1
+    assert open_image(scan("PNG"), 2).size == (64, 32)  # what has no pages is the image
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF"])
+def test_a_file_that_is_cut_off_has_one_reason(format: str) -> None:
+    if format == "HEIF":
+        pytest.importorskip("pillow_heif")
+    content = png(Image.effect_noise((90, 60), 40).convert("RGB"), format)
+    for part in (0.2, 0.5, 0.9):
+        with pytest.raises(BadImage, match=r"damaged or cut-off .*: copy the file again"):
+            open_image(content[: int(len(content) * part)])
+
+
+def test_a_heic_photo_opens_or_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pillow_heif")
+    photo = scan("HEIF")
+    assert open_image(photo).size == (64, 32)
+    assert not shown_by_browsers(photo)
+    monkeypatch.setattr("cheques.images.FORMATS", ["PNG", "JPEG", "TIFF", "WEBP"])
+    with pytest.raises(BadImage, match="install pillow-heif"):
+        open_image(photo)
+
+
+@pytest.mark.parametrize(
+    "format, shown", [("PNG", True), ("JPEG", True), ("WEBP", True), ("TIFF", False), ("PDF", False)]
+)
+def test_what_browsers_show_is_known(format: str, shown: bool) -> None:
+    assert shown_by_browsers(scan(format)) == shown
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -82,6 +82,21 @@ def test_before_the_file_is_written_and_when_it_is_damaged_the_versions_are_show
     assert "is computed with the next version" in html and "<svg" in html and "band" not in html
 
 
+def test_an_adapter_that_was_brought_along_stands_beside_the_base_and_ours(tmp_path: Path) -> None:
+    shown(tmp_path, versions=2)
+    path = tmp_path / "versions" / "1" / "v1" / "version.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"brought": True, "labels": 0}))
+    keep(progress_of(Versions(tmp_path, "1")), folder(tmp_path, 1))
+    page = replace(figures(), history=history_of(Settings(home=tmp_path), 1))
+    english, french = (text_of(section(tmp_path, page, lang)) for lang in ("en", "fr"))
+    percents = r"\d+[.,]\d.% \(\d+.% (?:to|à) \d+.%\)"
+    assert re.search(f"Side by side: the base {percents}, your adapter v1 {percents}, v2 {percents}", english)
+    assert re.search(f"Côte à côte : la base {percents}, votre adaptateur v1 {percents}, v2 {percents}", french)
+    assert "On 30, 20, 30 exam cheques, not the same ones." in english  # the intervals are of different exams
+    assert "it may have seen the exam" in english and "v1 (yours)" in english
+    assert "Side by side" not in text_of(section(tmp_path, shown(tmp_path / "without"), "en"))
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", "null", '{"points": [{}]}', '{"points": [], "enough": true}', '{"points": 3}']
 )

@@ -136,6 +136,30 @@ def test_what_is_no_export_is_refused_in_one_line(tmp_path: Path, content: str) 
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ('"annotation_id","annotator","image"\n1,1,"a.png"\n', "this is a CSV export"),
+        ('"annotation_id"\t"annotator"\n1\t1\n', "this is a TSV export"),
+        ('\ufeff"annotation_id","annotator"\n1,1\n', "this is a CSV export"),
+        ('[{"image": "a.png", "lieu": "Lyon", "annotation_id": 3, "annotator": 1}]', "this is JSON-MIN"),
+    ],
+)
+def test_another_format_of_export_is_named(tmp_path: Path, content: str, named: str) -> None:
+    path = tmp_path / "other"
+    path.write_text(content)
+    with pytest.raises(BadExport, match=named):
+        read_export(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_export_saved_again_on_windows_is_read(tmp_path: Path, encoding: str) -> None:
+    path = export(tmp_path / "export.json", trial())
+    again = tmp_path / "again.json"
+    again.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    assert read_export(again) == read_export(path)
+
+
 FORM = """<View><Image name="image" value="$image"/><TextArea name="montant_numerique" toName="image"/>
 <TextArea name="date" toName="image"/><TextArea name="lieu" toName="image"/></View>"""
 

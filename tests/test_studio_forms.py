@@ -80,7 +80,7 @@ def test_what_is_read_is_shown_and_comes_back(
     config = read_config(project.label_config)
     studio.serve_files(project.id, str(folder))
     (task,) = studio.import_tasks(project.id, [data])
-    assert fetch_image(studio.task(task, config).image, label_studio.settings(tmp_path)).size == (64, 32)
+    assert fetch_image(studio.task(task, config).image, label_studio.settings(tmp_path), project.id).size == (64, 32)
     (same,) = studio.import_tasks(project.id, [config.data_of(FRONT)])
     assert studio.task(same, config).image == FRONT
     made = prediction(config, Reading(read, {}), "v1", 0.5)

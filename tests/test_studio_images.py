@@ -6,10 +6,11 @@ import base64
 import io
 import json
 import threading
+import unicodedata
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import pytest
@@ -90,6 +91,27 @@ def test_a_local_file_is_read_from_the_shared_root(tmp_path: Path) -> None:
         "http://studio.example/data/local-files/?d=été/c+1.png",
     ):
         assert fetch(url, settings(files_root=tmp_path)).size == (6, 4)
+
+
+@pytest.mark.parametrize("name", ["c 1.png", "reçu n°5.png", "100%.png", "a+b.png", "a&b=c.png", "50%25.png"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_every_name_is_found_encoded_or_typed_by_hand(tmp_path: Path, name: str, form: Literal["NFC", "NFD"]) -> None:
+    (tmp_path / unicodedata.normalize(form, "été")).mkdir()
+    (tmp_path / unicodedata.normalize(form, "été") / unicodedata.normalize(form, name)).write_bytes(png())
+    for written in (quote(f"été/{name}"), quote(unicodedata.normalize("NFD", f"été/{name}")), f"été/{name}"):
+        assert fetch(f"/data/local-files/?d={written}", settings(files_root=tmp_path)).size == (6, 4)
+
+
+def test_of_two_names_that_a_url_may_mean_the_one_label_studio_shows_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a+b.png").write_bytes(png())
+    (tmp_path / "a b.png").write_bytes(png((9, 9)))
+    assert fetch("/data/local-files/?d=a+b.png", settings(files_root=tmp_path)).size == (9, 9)
+
+
+def test_the_page_of_the_settings_is_read(tmp_path: Path) -> None:
+    pages = [Image.new("L", (20 + page, 10), "white") for page in range(2)]
+    pages[0].save(tmp_path / "fax.tif", save_all=True, append_images=pages[1:])
+    assert fetch("/data/local-files/?d=fax.tif", settings(files_root=tmp_path, page=2)).size == (21, 10)
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "/../secret.png", "%2e%2e/secret.png", "link.png"])

@@ -15,14 +15,15 @@ from cheques.reading.base import CONFIG, other_base, trained_on
 from cheques.reading.confidence import FILE as CONFIDENCE
 from cheques.reading.reader import Adapter
 from cheques.settings import Settings
-from trainer.versions import WEIGHTS, Version, VersionError, Versions
+from trainer.versions import LESSONS, WEIGHTS, Version, VersionError, Versions
 
 CHECKED_ON = 8  # drawn cheques that the merged model must read as the adapter does
 MAY_TURN = 0.05  # of their values
+FIRST = "v0"  # the adapter that a team brings along
 
 
 def export_adapter(version: Version, folder: Path) -> None:
-    """Write the adapter with its calibration to `folder`; no report, which holds pictures of cheques.
+    """Write the adapter, its calibration and its lessons' digests to `folder`; no report, which holds pictures.
 
     Raises VersionError.
     """
@@ -30,8 +31,9 @@ def export_adapter(version: Version, folder: Path) -> None:
         raise VersionError(problem)
     with _appearing(folder) as draft:
         shutil.copytree(version.path / "adapter", draft, dirs_exist_ok=True)
-        if (version.path / CONFIDENCE).is_file():
-            shutil.copy2(version.path / CONFIDENCE, draft / CONFIDENCE)
+        for beside in (CONFIDENCE, LESSONS):
+            if (version.path / beside).is_file():
+                shutil.copy2(version.path / beside, draft / beside)
 
 
 def export_merged(version: Version, folder: Path, settings: Settings) -> None:
@@ -68,8 +70,10 @@ def _readings(settings: Settings, adapter: Adapter | None, count: int = CHECKED_
     return [reading.values.get(name) for reading in readings for name in CHEQUE.names]
 
 
-def import_adapter(versions: Versions, folder: Path, model: str) -> Version:
-    """Take the adapter in `folder` as the next version of the base `model`; it serves once a person promotes it.
+def import_adapter(versions: Versions, folder: Path, model: str, name: str = "") -> Version:
+    """Take the adapter in `folder` as the next version of the base `model`, or as `name`.
+
+    It serves once a person promotes it, or the gate does: the next retraining judges it on the exam.
 
     Raises VersionError (no adapter, or one of another base).
     """
@@ -85,12 +89,17 @@ def import_adapter(versions: Versions, folder: Path, model: str) -> Version:
     with versions.staging() as staging:
         (staging / "adapter").mkdir()
         for path in folder.iterdir():
-            if path.is_file() and path.suffix in (".safetensors", ".json", ".md") and path.name != CONFIDENCE:
+            beside = (CONFIDENCE, LESSONS)
+            if path.is_file() and path.suffix in (".safetensors", ".json", ".md") and path.name not in beside:
                 shutil.copy2(path, staging / "adapter" / path.name)
         if (folder / CONFIDENCE).is_file():
             shutil.copy2(folder / CONFIDENCE, staging / CONFIDENCE)
+        if (folder / LESSONS).is_file():
+            shutil.copy2(folder / LESSONS, staging / LESSONS)
         reasons = (f"imported from {folder.name}, not judged here",)
-        version = Version("", versions.project, staging, base=trained_on(folder), decision="imported", reasons=reasons)
+        version = Version(
+            name, versions.project, staging, base=trained_on(folder), decision="imported", reasons=reasons, brought=True
+        )
         return versions.add(staging, version)
 
 

@@ -73,7 +73,8 @@ def progress_of(versions: Versions) -> Progress:
     rows = [Row(one, _candidate(one, report)) for one, report in zip(alike, reports, strict=True)]
     if base := _base(reports):
         rows.insert(0, Row(None, base))
-    points = [row.point for row in rows]
+    # What was trained elsewhere lies on no curve of these labels; it is shown beside it.
+    points = [row.point for row in rows if row.version is None or not row.version.brought]
     lack = lacking(points, MORE)
     return Progress(versions.project, tuple(rows), len(judged) - len(alike), None if lack else fit(points), lack)
 

@@ -30,6 +30,7 @@ JSON_SECONDS = 30.0  # a slow machine looks at fewer of them
 CALIBRATED_ON = 60  # cheques, drawn ones where lessons are too few
 CALIBRATING_SECONDS = 45.0  # a slow machine draws fewer
 LESSONS_LOOKED_AT = 40  # to set beside the exam
+COMPARED = 8  # cheques that an adapter from elsewhere must read twice alike
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,75 @@ def retrain(
     return version
 
 
+def judge_brought(
+    version: Version,
+    exam: Sequence[Example],
+    unlabelled: Sequence[Callable[[], Image]],
+    form: Form,
+    versions: Versions,
+    reader_factory: Callable[[], Reader],
+    settings: Settings,
+    progress: Report | None = None,
+) -> Version:
+    """Judge an adapter that was trained elsewhere on the exam like any other: it serves if the gate lets it.
+
+    Exam cheques that it says it was trained on are set aside; where it does not say, its score may flatter it, and the
+    reasons say so. Raises ReaderError, VersionError, CardBusy, OSError.
+    """
+    told = progress or (lambda step: None)
+    exam, lost = openable(exam)
+    base = base_identity(settings.model)
+    rival = _rival(versions, base)
+    exam, by_heart = _not_by_heart(exam, rival)
+    exam, by_itself = _not_by_heart(exam, version, version.name)
+    known = bool(learned(version.adapter))
+    if not exam:
+        return version
+    with card_here(settings):
+        reader = reader_factory()
+        try:
+            judge = _Judge(reader, form, told, rival, version.path, versions.project)
+            if not (version.path / confidence.FILE).is_file():
+                judge.calibrate([], LoraRecipe().seed)
+            # Nobody was there when its training ended: read twice, it must read the same.
+            compared = exam[:COMPARED]
+            readings = read_each(reader, [one.open() for one in compared], form, judge.candidate)
+            trained = Trained(
+                folder=version.path,
+                lessons=len(learned(version.adapter)),
+                steps=0,
+                seconds=0.0,
+                engine="elsewhere",
+                losses=(),
+                stops=(),
+                best_epoch=0,
+                apart=(),
+                compared=tuple(one.id for one in compared),
+                readings=tuple(reading.values for reading in readings),
+                unusable=(*lost, *by_heart, *by_itself),
+            )
+            contest = judge.contest(exam, [], unlabelled, trained)
+        finally:
+            reader.close()
+    decision = contest.decide(Thresholds())
+    doubt = "" if known else "; what it was trained on is not known: if it saw exam cheques, its score flatters it"
+    judged = replace(
+        version,
+        parent=contest.champion_name,
+        labels=trained.lessons,
+        exam=len(exam),
+        base=base,
+        form=form.digest,
+        mean=contest.candidate.mean,
+        decision="promoted" if decision.promote else "rejected",
+        reasons=tuple(f"brought along: {reason}{doubt}" for reason in decision.reasons),
+        provisional=decision.provisional,
+    )
+    write_report(version.path, judged, contest, decision, trained, [])
+    versions.judged(judged)
+    return judged
+
+
 def _settled(versions: Versions, made: Version) -> Version:
     """A kill between adding and promoting leaves a promoted version that never was champion: finish it."""
     newest = versions.list()[-1].name == made.name  # a later champion is not put out of service for it
@@ -151,10 +221,12 @@ def _rival(versions: Versions, base: str) -> Version | None:
     return champion if champion and not differs(champion.base, base) else None
 
 
-def _not_by_heart(exam: Sequence[Example], rival: Version | None) -> tuple[list[Example], list[str]]:
-    """The exam without what the champion was trained on, with which it would win; and a line for each of those."""
+def _not_by_heart(
+    exam: Sequence[Example], rival: Version | None, who: str = "the champion"
+) -> tuple[list[Example], list[str]]:
+    """The exam without what a version was trained on, with which it would win; and a line for each of those."""
     known = learned(rival.adapter if rival else None)
-    lines = [f"{one.id}: the champion was trained on it" for one in exam if one.digest in known]
+    lines = [f"{one.id}: {who} was trained on it" for one in exam if one.digest in known]
     return [one for one in exam if one.digest not in known], lines
 
 
@@ -213,7 +285,7 @@ class _Judge:
             lessons[:LESSONS_LOOKED_AT],
             on_read=self._stage("looking at lessons"),
         )
-        by_id = {one.id: one for one in lessons}
+        by_id = {one.id: one for one in (*exam, *lessons)}
         again = read_each(self.reader, [by_id[id].open() for id in trained.compared], self.form, self.candidate)
         names = self.form.names
         pairs = zip(trained.readings, again, strict=True)

@@ -39,6 +39,7 @@ class Version:
 
     labels: how many cheques it learned from. mean: exact match on the exam, None where there was none.
     dataset: the hash of its lessons, form, recipe and base. digest: SHA-256 of the weights. seconds: of training.
+    brought: it was trained elsewhere, and imported.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Version:
     created: str = ""
     seconds: float = 0.0
     recipe: dict[str, Any] = field(default_factory=dict)
+    brought: bool = False
 
     @property
     def adapter(self) -> Adapter:
@@ -162,14 +164,17 @@ class Versions:
     def add(self, folder: Path, version: Version) -> Version:
         """Take a finished folder (adapter/, perhaps report/) as the next version; promote it if the gate did.
 
-        `name`, `project`, `path`, `digest` and `created` of `version` are filled in here. Raises VersionError, OSError.
+        `project`, `path`, `digest`, `created` and, where it has none, `name` of `version` are filled in here. Raises
+        VersionError, OSError.
         """
         weights = folder / "adapter" / WEIGHTS
         if not weights.is_file():
             raise VersionError(f"{weights} is missing: this folder holds no adapter")
         with self._locked():
             self._sweep()
-            name = f"v{self._last_number() + 1}"
+            name = version.name or f"v{self._last_number() + 1}"
+            if (self.folder / name).exists():
+                raise VersionError(f"project {self.project} has a {name} already")
             version = replace(
                 version,
                 name=name,
@@ -180,12 +185,20 @@ class Versions:
             )
             replace_file(folder / "version.json", json.dumps(_as_json(version), indent=1, ensure_ascii=False))
             sync_tree(folder)
-            replace_file(self.folder / "number", name[1:])  # first, so that no kill makes a number serve twice
+            # First, so that no kill makes a number serve twice.
+            replace_file(self.folder / "number", str(max(self._last_number(), version.number)))
             folder.replace(version.path)
             sync_folder(self.folder)
             if version.decision == "promoted":
                 self._promote(version, "promote", "gate", "; ".join(version.reasons))
         return version
+
+    def judged(self, version: Version) -> None:
+        """Write down what the exam said of an imported version; promote it if the gate did. Raises VersionError."""
+        with self._locked():
+            replace_file(version.path / "version.json", json.dumps(_as_json(version), indent=1, ensure_ascii=False))
+            if version.decision == "promoted":
+                self._promote(version, "promote", "gate", "; ".join(version.reasons))
 
     def promote(self, name: str, *, who: str = "person", why: str = "", force: bool = False) -> Version:
         """Put a version in service; a rejected one needs `force` and a reason, both recorded. Raises VersionError."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING
 
 import redis
 import structlog
+from PIL.Image import Image
 
 from cheques.disk import replace_file
 from cheques.fields import Form
+from cheques.reading.base import base_identity, differs
 from cheques.reading.reader import open_reader
 from cheques.settings import Settings, settings
 from studio.client import SAMPLING, Project, Studio
@@ -102,6 +105,7 @@ def retrain(project: int, force: bool = False) -> Result:
     # Here alone: one retrain of a project runs at a time, and only it uses them.
     if gone := forget_images(site.folder / IMAGES, (*labels.lessons, *labels.exam), site.draw):
         log.info("images.forgotten", project=project, images=gone)
+    _judge_brought(site, labels)
     count = new_or_changed(labels.seen, attempts(site.folder))
     if not labels.lessons or (count < site.settings.retrain_every and not force):
         return {"outcome": "too few lessons", "new": count, "lessons": len(labels.lessons)}
@@ -115,6 +119,33 @@ def retrain(project: int, force: bool = False) -> Result:
     return {"outcome": version.decision, "version": version.name, **about}
 
 
+def _judge_brought(site: Site, labels: Labelled) -> None:
+    """Adapters that people brought along sit the exam once there is one, before anything is compared with them."""
+    from trainer.retrain import judge_brought
+
+    waiting = [version for version in site.versions.list() if version.brought and version.mean is None]
+    if not waiting or not labels.exam:
+        return
+    form, images = site.config.form, site.folder / IMAGES
+    exam, *_ = examples(labels.exam, form, site.draw, site.fetch, images)
+    reader = partial(open_reader, site.settings)
+    for version in waiting:
+        if differs(version.base, base_identity(site.settings.model)):
+            log.warning("brought.of_another_base", project=site.project.id, version=version.name)
+            continue
+        judged = judge_brought(version, exam, _unlabelled(site), form, site.versions, reader, site.settings, _told)
+        log.info("brought.judged", project=site.project.id, version=judged.name, decision=judged.decision)
+        if judged.decision == "promoted":
+            enqueue(PRELABEL, site.project.id)
+    with suppress(OSError):
+        keep(progress_of(site.versions), site.folder)
+
+
+def _unlabelled(site: Site) -> list[Callable[[], Image]]:
+    tasks = islice(site.studio.tasks(site.project.id, site.config, labels="none"), UNLABELLED)
+    return [partial(site.fetch, task.image) for task in tasks if task.image]
+
+
 def _trained(site: Site, labels: Labelled) -> Version:
     from trainer.retrain import retrain as train_and_judge
 
@@ -124,11 +155,9 @@ def _trained(site: Site, labels: Labelled) -> Version:
     keep_unread(site.folder, RETRAIN, unread + unread_exam)
     left_out = {why.replace(" ", "_"): n for why, n in (Counter(labels.left_out) + unusable + unusable_exam).items()}
     log.info("retrain.begins", project=site.project.id, lessons=len(lessons), exam=len(exam), left_out=left_out)
-    unlabelled = islice(site.studio.tasks(site.project.id, site.config, labels="none"), UNLABELLED)
-    images_unlabelled = [partial(site.fetch, task.image) for task in unlabelled if task.image]
     reader = partial(open_reader, site.settings)
     return train_and_judge(
-        lessons, exam, images_unlabelled, form, site.versions, reader, recipe_here(site.settings), site.settings, _told
+        lessons, exam, _unlabelled(site), form, site.versions, reader, recipe_here(site.settings), site.settings, _told
     )
 
 

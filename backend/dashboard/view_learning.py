@@ -35,8 +35,41 @@ def learning(figures: Figures, report_url: str) -> Section:
     finding, words = service, [_missing(learnt)]
     if learnt.expected:
         finding, words = _finding(learnt.expected), [service, *_targets(learnt.expected)]
+    words = [*_side_by_side(history), *words]
     words.append(_("Rings are versions that the gate rejected."))
     return Section("learning", title, finding, words, _chart(title, history, report_url), _table(history))
+
+
+def _side_by_side(history: History) -> list[str]:
+    """Base, the adapter that the team brought along, and the newest version of their labels, once all are judged."""
+    own, exam = history.learning.own, history.learning.exam
+    brought = next((version for version in history.versions if version.brought and version.name in own), None)
+    ours = next(
+        (version for version in reversed(history.versions) if not version.brought and version.name in own), None
+    )
+    if brought is None or ours is None or "base" not in own:
+        return []
+
+    def read(name: str) -> str:
+        low, high = percent(own[name].low), percent(own[name].high)
+        return _("%(exact)s (%(low)s to %(high)s)", exact=percent(own[name].mean, 1), low=low, high=high)
+
+    names = ("base", brought.name, ours.name)
+    said = _(
+        "Side by side: the base %(base)s, your adapter %(brought_name)s %(brought)s, %(ours_name)s %(ours)s.",
+        base=read("base"),
+        brought_name=brought.name,
+        brought=read(brought.name),
+        ours_name=ours.name,
+        ours=read(ours.name),
+    )
+    if len({exam[name] for name in names}) == 1:
+        judged = _("All on the same %(n)s exam cheques.", n=number(exam["base"]))
+    else:
+        each = ", ".join(number(exam[name]) for name in names)
+        judged = _("On %(each)s exam cheques, not the same ones.", each=each)
+    known = [] if brought.labels else [_("What your adapter was trained on is not known: it may have seen the exam.")]
+    return [said, judged, *known]
 
 
 def has_report(version: Version) -> bool:
@@ -147,11 +180,12 @@ def _table(history: History) -> Table:
     """The versions, newest first; below them the base, and the curve where no version is yet."""
     learnt, expected = history.learning, history.learning.expected
     fitted = dict(expected.along) if expected else {}
+    brought = {version.name for version in history.versions if version.brought}
 
     def row(name: str, labels: int, exam: int | None, exact: float | None, rest: list[str]) -> list[str]:
         own, at = learnt.own.get(name), fitted.get(labels)
         return [
-            _("base") if name == "base" else name,
+            _("base") if name == "base" else _("%(name)s (yours)", name=name) if name in brought else name,
             number(labels),
             "–" if exam is None else number(exam),
             "–" if exact is None else percent(exact, 1),
