@@ -15,6 +15,7 @@ from cheques.drawing.folder import write_folder
 from cheques.settings import Settings
 from studio.client import SAMPLING, Project, Studio
 from studio.config import DEFAULT_CONFIG, BadConfig, read_config
+from studio.connection import StudioError
 from studio.projects import join, joined, leave, served
 from trainer.versions import Versions
 
@@ -65,6 +66,43 @@ def test_a_project_that_cannot_be_served_is_not_joined(stack: Stack) -> None:
         attach(studio, stack.settings, project.id)
     assert project.id not in joined(stack.settings.home)
     assert studio.backends(project.id) == []
+
+
+@pytest.mark.integration
+def test_a_backend_whose_webhook_is_refused_is_taken_away_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio(stack.studio_url, stack.token)
+    project = studio.create_project("Refusé", XML)
+
+    def refused(*_: object, **more: object) -> int:
+        raise StudioError("Enter a valid URL.", 400)
+
+    monkeypatch.setattr(studio, "register_webhook", refused)
+    with pytest.raises(StudioError, match="valid URL"):
+        attach(studio, stack.settings, project.id)
+    assert (studio.backends(project.id), studio.webhooks(project.id)) == ([], [])
+    assert project.id not in joined(stack.settings.home)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("step", ["register_backend", "register_webhook", "patch_project"])
+def test_killed_after_any_step_and_called_again_it_is_joined_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    studio = Studio(stack.studio_url, stack.token)
+    project = studio.create_project(f"Tué après {step}", XML)
+    whole = getattr(studio, step)
+
+    def dies(*arguments: Any, **more: Any) -> None:
+        whole(*arguments, **more)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(studio, step, dies)
+        attach(studio, stack.settings, project.id)
+    attach(studio, stack.settings, project.id)
+    assert (len(studio.backends(project.id)), len(studio.webhooks(project.id))) == (1, 1)
+    assert project.id in joined(stack.settings.home)
+    leave(stack.settings.home, project.id)
 
 
 @pytest.mark.integration
