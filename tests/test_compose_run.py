@@ -300,6 +300,14 @@ def test_out_of_memory_is_said(composed: Composed, project: int) -> None:
     composed.until(lambda: "no more than" not in " ".join(composed.doctor()), "a training that goes well")
 
 
+def test_a_backend_without_a_reader_is_not_healthy(composed: Composed) -> None:
+    composed.run("up", "-d", "--no-deps", "backend", CHEQUEMATE_MODEL="/models/none")
+    composed.until(lambda: composed.states()["backend"] == "running (unhealthy)", "an unhealthy backend")
+    assert any("/models/none" in line for line in composed.doctor())
+    composed.run("up", "-d")
+    composed.until_up()
+
+
 def test_behind_tls_people_log_in_and_see_the_page(composed: Composed) -> None:
     urllib3.disable_warnings()  # the proxy's certificate is of its own authority, made for this test
     url = f"https://localhost:{composed.tls}"
