@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from studio.connection import StudioError
 
 VERIFIED = "1.23.2"  # the release of Label Studio that everything was tried with
-ALSO_TRIED = ("1.20.0",)  # connect, the served order, the blind arm (tests/test_releases.py)
+ALSO_TRIED = ("1.20.0", "1.13.1")  # connect, the served order, the blind arm (tests/test_releases.py)
 DISK_BROKEN, DISK_DOUBTFUL = 1e9, 5e9  # bytes: a training writes checkpoints, versions and reports
 CLOCK = 30.0  # seconds; tokens that live 300 are refused by a clock that is wrong by so much
 SILENT = 500.0  # seconds; a worker that waits for a job sends a heartbeat every 405

@@ -128,8 +128,16 @@ def test_behind_a_proxy_that_must_not_see_loopback(
     with running(proxy):
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
             monkeypatch.setenv(name, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "")  # so that it is set back
+        prepare([], None, tmp_path)  # for this process; the stack's parts have to know by themselves
+        whole = Stack.environment
+        monkeypatch.setattr(
+            Stack,
+            "environment",
+            lambda stack: {name: text for name, text in whole(stack).items() if name.lower() != "no_proxy"},
+        )
         about = {"studio_url": label_studio.url, "studio_token": label_studio.token, "image_hosts": "images.example"}
         with ours(tmp_path / "home", **about) as stack:
-            studio._connection._session.trust_env = False  # this process' own; the stack's parts know by themselves
             labelled_to_a_version(stack, studio, project, cheques)
     assert {line.rpartition("/")[0] for line in proxy.seen} == {"GET http://images.example/scans"}

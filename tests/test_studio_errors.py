@@ -137,7 +137,8 @@ def test_away_says_where_and_what_to_do(call: Call) -> None:
 
 def test_what_an_older_release_does_not_tell_is_no_trouble(server: Script) -> None:
     server.answers = [(404, {})]
-    assert (client(server).annotators(1), client(server).members(1)) == (0, 0)
+    studio = client(server)
+    assert (studio.annotators(1), studio.members(1), studio.token_settings()) == (0, 0, {})
 
 
 def test_without_a_token_the_line_says_where_to_get_one() -> None:
