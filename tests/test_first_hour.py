@@ -43,8 +43,11 @@ def fresh_studio(tmp_path: Path) -> Iterator[Stack]:
     """A Label Studio of the test's own: the page's project is its first."""
     home = tmp_path / "label studio"
     settings = Settings(_env_file=None, home=home)  # type: ignore[call-arg]
-    with Stack(settings, usual_ports=dict.fromkeys(PORTS, 0)) as stack:
+    stack = Stack(settings, usual_ports=dict.fromkeys(PORTS, 0))
+    try:
         yield stack.start(only=("label-studio",))
+    finally:
+        stack.stop()
 
 
 @pytest.mark.proof
