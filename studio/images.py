@@ -28,8 +28,6 @@ LARGEST = 60_000_000  # bytes
 CONNECT, SECONDS = 5.0, 30.0  # to be connected; for the whole download
 REDIRECTS = 3
 STORAGES_SECONDS = 60.0  # for which the project's storages are remembered
-ADD_STORAGE = "add one in Settings > Cloud Storage, with this bucket"
-CHECK_STORAGE = "check bucket, file and credentials in Label Studio, Settings > Cloud Storage"
 OF_STUDIO = re.compile(r"/data/(local-files|upload)/")  # in the path of a file that Label Studio serves
 
 
@@ -137,10 +135,14 @@ def _from_studio(path: str, settings: Settings, project: int) -> bytes:
             raise BadImage(f"more than {LARGEST // 1_000_000} MB: scan at 300 dpi or less") from None
         if error.status == 404 and where:
             raise BadImage(
-                f"Label Studio has no source storage for {where} in project {project}: {ADD_STORAGE}"
+                f"Label Studio has no source storage for {where} in project {project}: add one in Settings > Cloud "
+                "Storage, with this bucket"
             ) from None
         if error.status == 424 and where:
-            raise ImageAway(f"Label Studio gets no file from {where}: {CHECK_STORAGE}") from None
+            raise ImageAway(
+                f"Label Studio gets no file from {where}: check bucket, file and credentials in Label Studio, "
+                "Settings > Cloud Storage"
+            ) from None
         if error.status == 404 or (error.status == 500 and path.startswith("/data/upload/")):
             raise BadImage("Label Studio has no such file: import it again, or add a storage for its folder") from None
         raise ImageAway(f"image not fetched: {error}") from None
@@ -216,7 +218,10 @@ def _from_web(url: str, settings: Settings, may_lie_at: Callable[[str, int | Non
                 if not answer.ok and may_lie_at:
                     said = re.search(rb"<Code>(\w{1,60})</Code>", answer.raw.read(4096, decode_content=True))
                     code = said[1].decode() if said else "no reason given"
-                    raise ImageAway(f"the storage at {host} answers {answer.status_code} ({code}): {CHECK_STORAGE}")
+                    raise ImageAway(
+                        f"the storage at {host} answers {answer.status_code} ({code}): check bucket, file and "
+                        "credentials in Label Studio, Settings > Cloud Storage"
+                    )
                 if not answer.ok:
                     raise (ImageAway if _is_passing(answer.status_code) else BadImage)(
                         f"{host} answers {answer.status_code}: check the image's URL"

@@ -12,6 +12,7 @@ from flask import Flask
 from backend.cleaning import REASONS
 from backend.dashboard import image_reasons, words
 from backend.trial import Estimate
+from cheques.network import PROXY_ASKS
 
 ROOT = Path(words.__file__).parent
 KEYWORDS = {"_": None, "say": None, "gettext": None}
@@ -68,3 +69,7 @@ def test_whatever_is_wrong_with_an_image_has_its_french() -> None:
         told = image_reasons.reason_of_image("damaged image (OSError): scan it again")
         assert told == "image endommagée (OSError) : numérisez-la de nouveau"
         assert image_reasons.reason_of_image("something else") == "something else"
+        closed = image_reasons.reason_of_image(f"images.example is not reached: {PROXY_ASKS}")
+        assert closed.startswith(
+            "images.example n'est pas joint, car le proxy demande un mot de passe (407) : donnez-le"
+        )

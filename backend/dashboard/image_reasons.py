@@ -6,7 +6,7 @@ import re
 
 from backend.dashboard.words import say
 
-# What cheques/images.py and studio/images.py raise, with names for what they fill in.
+# What cheques/images.py and studio/images.py raise, with names for what they fill in; cheques/network.py says why.
 REASONS = (
     "%(image)s pixels is more than %(most)s megapixels: scan at 300 dpi or less",
     "%(image)s pixels is no cheque's shape: cut the scan",
@@ -47,6 +47,27 @@ REASONS = (
     "the task has no image: import it with an image URL",
     "%(host)s answers %(status)s: check the image's URL",
     "%(host)s does not answer (%(error)s): try later",
+    "Label Studio at %(url)s redirects: set CHEQUEMATE_STUDIO_URL to its final address",
+    "Label Studio gets no file from %(bucket)s: check bucket, file and credentials in Label Studio, Settings > "
+    "Cloud Storage",
+    "Label Studio has no source storage for %(bucket)s in project %(project)s: add one in Settings > Cloud "
+    "Storage, with this bucket",
+    "host %(host)s is not allowed: add it to CHEQUEMATE_IMAGE_HOSTS, if it shall serve images: none of the "
+    "project's source storages is there",
+    "the storage at %(host)s answers %(status)s (%(code)s): check bucket, file and credentials in Label Studio, "
+    "Settings > Cloud Storage",
+    "%(host)s is not reached: %(why)s",
+    "%(host)s is not reached: its certificate is for another name (%(said)s): correct the image's address, or "
+    "have it renewed for this name",
+    "%(host)s is not reached: its certificate does not hold today (%(said)s): have it renewed, or set this "
+    "machine's clock",
+    "%(host)s is not reached: its certificate is not trusted (%(said)s): set CHEQUEMATE_CA_BUNDLE to its CA's "
+    "certificate (PEM)",
+    "%(host)s is not reached: it speaks no TLS (%(said)s): correct the image's address, http:// or https://",
+    "%(host)s is not reached: the proxy does not answer: correct HTTP_PROXY and HTTPS_PROXY, or name the host in "
+    "NO_PROXY",
+    "%(host)s is not reached: the proxy asks for a password (407): put it into HTTP_PROXY and HTTPS_PROXY, "
+    "http://USER:PASSWORD@HOST:PORT",
 )
 PATTERNS = {one: re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(one))) for one in REASONS}
 
