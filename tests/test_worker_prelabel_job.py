@@ -82,7 +82,7 @@ class TestPrelabel:
         world.studio.add_tasks(range(10, 20))
         prelabel(7)
         world.studio.writes.clear()
-        xml = XML.replace("</View>", '<TextArea name="memo" toName="image"/></View>')
+        xml = XML.rstrip().removesuffix("</View>") + '<TextArea name="memo" toName="image"/></View>'
         world.studio.about = replace(world.studio.about, label_config=xml)
         assert reconcile(7)["why"] == "the form was changed"
         assert prelabel(7)["read"] == 0
