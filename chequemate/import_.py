@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from studio.client import Studio
     from studio.config import Config
 
-SOURCE, SCAN = (
-    "source",
-    "scan",
-)  # keys of a task's data: which file it is; its digest, page, and which cheque of how many
-LABELLED_BY, LABELLED_AT = "labelled_by", "labelled_at"  # what Label Studio cannot keep of an imported label
+# Keys of a task's data: which file it is; its digest, page, and which cheque of how many.
+SOURCE, SCAN = "source", "scan"
+LABELLED_BY = "labelled_by"  # beside LABELLED_AT: what Label Studio cannot keep of an imported label
 TASKS_A_REQUEST = 25
 MOST_ON_A_PAGE = 33  # cheques: smaller ones are not cut out
 
@@ -224,6 +222,8 @@ class Import:
         On import it keeps the annotator (a user's e-mail, or id), the lead time, skips and ground truth; the time of
         the import becomes the time of the label.
         """
+        from studio.config import LABELLED_AT
+
         kept, by, at = list[dict[str, Any]](), list[str](), list[str]()
         for one in item.annotations:
             about = {"result": one["result"], "ground_truth": bool(one.get("ground_truth"))}

@@ -18,6 +18,7 @@ from studio.task_data import VARIABLE, data_of, value_of
 __all__ = ["BadConfig", "Config", "Left", "by_reason", "kind_of_name", "read_config"]
 
 HINT = "verifier"  # the key of task data that names the doubtful fields
+LABELLED_AT = "labelled_at"  # the key that says when an imported label was made
 DEFAULT_CONFIG = Path(__file__).with_name("labeling_config.xml")
 
 # The words of a name that say a field's kind, the first kind that fits: an amount in words names an amount as well.

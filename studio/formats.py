@@ -23,7 +23,7 @@ from cheques.values import (
     currency_of,
     one_line,
 )
-from studio.config import BadConfig, Config, read_config
+from studio.config import LABELLED_AT, BadConfig, Config, read_config
 
 __all__ = [
     "FAULTS",
@@ -192,7 +192,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
     unknown = [name for name in said.unknown if not config.knows(name)]
     problems = [f"{place}: {name} is no field of the form; ignored" for name in unknown]
     currency = currency_of(config.form, _first_texts(annotation.get("result"), config.form))
-    day, years, parent = _day(annotation), settings().date_years, _parent(annotation, task)
+    day, years, parent = _day(annotation, task), settings().date_years, _parent(annotation, task)
     before = _first_texts(parent.get("result") if parent else None, config.form)
     values = dict.fromkeys(config.form.names, EMPTY)
     unusable: dict[str, Reason] = dict.fromkeys(sorted(said.not_text, key=config.form.names.index), "not_text")
@@ -283,10 +283,15 @@ def _parent(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[s
     return snapshot if wanted is None or snapshot.get("id", wanted) == wanted else None
 
 
-def _day(annotation: Mapping[str, Any]) -> date | None:
-    """The day on which the label was made; a later change does not move the window in which its dates lie."""
+def _day(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> date | None:
+    """The day on which the label was made; a later change does not move the window in which its dates lie.
+
+    Label Studio dates an imported label by its import: `chequemate import` leaves the day in the task's data.
+    """
+    data = task.get("data")
+    brought = data.get(LABELLED_AT) if isinstance(data, Mapping) else None
     try:
-        return date.fromisoformat(str(annotation.get("created_at") or annotation.get("updated_at"))[:10])
+        return date.fromisoformat(str(brought or annotation.get("created_at") or annotation.get("updated_at"))[:10])
     except ValueError:
         return None
 

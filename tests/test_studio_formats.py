@@ -292,3 +292,11 @@ def test_disagreement_is_between_people_not_with_oneself() -> None:
     assert disagreements([first, changed_mind]) == ()
     assert disagreements([first, other]) == ()
     assert disagreements([first, changed_mind, other]) == ("lieu",)
+
+
+def test_an_imported_label_is_dated_by_the_day_on_which_it_was_made() -> None:
+    typed = annotation(region("date", "03/05/09"))
+    brought = task() | {"data": {"image": "/data/upload/1/c.png", "labelled_at": "2010-01-05T10:00:00Z"}}
+    assert label(typed, brought, CONFIG).values["date"] == "2009-05-03"
+    old = annotation(region("date", "03/05/1996"))
+    assert label(old, brought, CONFIG).unusable == {} and label(old, task(), CONFIG).unusable == {"date": "far_date"}
