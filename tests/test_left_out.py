@@ -296,7 +296,7 @@ class TestOnARealLabelStudio:
             f"data?task={tasks[4]} : Date is no value of kind date",
         )
         self.says(told, f"1 task has no image: task {tasks[10]}", "import the task with one")
-        self.says(told, f"1 image cannot be read: task {tasks[8]}", "damaged image")
+        self.says(told, f"1 image cannot be read: task {tasks[8]}", "damaged or cut-off image")
         labels = [label for label in studio.labels(project, CONFIG) if label.task in tasks]
         assert len(labels) == 8
         counted = folder(stack.settings.home, project) / "counted.json"
