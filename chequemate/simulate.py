@@ -146,7 +146,7 @@ def corrected(
     from studio.formats import region, values_of
 
     regions = {one["from_name"]: one for one in shown}
-    before = {name: texts[0] for name, texts in values_of(shown, config.form).texts.items() if texts}
+    before = values_of(shown, config.form).first
     right = exact(config.form, truth, before)  # 12.50 dinars are left as they are, though the truth says 12.500
     result, typed = [], 0
     for field in config.form:

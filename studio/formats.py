@@ -155,6 +155,11 @@ class Given:
     unknown: tuple[str, ...] = ()
     not_text: frozenset[str] = frozenset()
 
+    @property
+    def first(self) -> dict[str, str]:
+        """The first text of each field that has one."""
+        return {name: texts[0] for name, texts in self.texts.items() if texts}
+
 
 def values_of(result: Any, form: Form) -> Given:
     """What the regions say, by field. Never raises, whatever came through the API."""
@@ -191,9 +196,9 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
     place = f"task {task['id']}, annotation {annotation['id']}"
     unknown = [name for name in said.unknown if not config.knows(name)]
     problems = [f"{place}: {name} is no field of the form; ignored" for name in unknown]
-    currency = currency_of(config.form, _first_texts(annotation.get("result"), config.form))
+    currency = currency_of(config.form, said.first)
     day, years, parent = _day(annotation, task), settings().date_years, _parent(annotation, task)
-    before = _first_texts(parent.get("result") if parent else None, config.form)
+    before = values_of(parent.get("result") if parent else None, config.form).first
     values = dict.fromkeys(config.form.names, EMPTY)
     unusable: dict[str, Reason] = dict.fromkeys(sorted(said.not_text, key=config.form.names.index), "not_text")
     doubled: list[str] = []
@@ -294,10 +299,6 @@ def _day(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> date | None:
         return date.fromisoformat(str(brought or annotation.get("created_at") or annotation.get("updated_at"))[:10])
     except ValueError:
         return None
-
-
-def _first_texts(result: Any, form: Form) -> dict[str, str]:
-    return {name: texts[0] for name, texts in values_of(result, form).texts.items() if texts}
 
 
 def _changed(
