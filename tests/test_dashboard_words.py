@@ -66,8 +66,8 @@ def test_whatever_is_wrong_with_an_image_has_its_french() -> None:
         catalogs.as_default()
         same = {line for line in lines - {"7: 7"} if image_reasons.reason_of_image(line) == line}
         assert not same, "give it to image_reasons.REASONS and to fr.po"
-        told = image_reasons.reason_of_image("damaged image (OSError): scan it again")
-        assert told == "image endommagée (OSError) : numérisez-la de nouveau"
+        told = image_reasons.reason_of_image("damaged or cut-off image (OSError): copy the file again, or scan again")
+        assert told == "image endommagée ou tronquée (OSError) : copiez le fichier ou numérisez de nouveau"
         assert image_reasons.reason_of_image("something else") == "something else"
         closed = image_reasons.reason_of_image(f"images.example is not reached: {PROXY_ASKS}")
         assert closed.startswith(

@@ -147,7 +147,7 @@ LEFT = LeftOut(
 )
 BLANK = (
     Unread(31, "no image", "no image under 'image': import the task with one"),
-    Unread(32, "unreadable", "damaged image (OSError): scan it again"),
+    Unread(32, "unreadable", "damaged or cut-off image (OSError): copy the file again, or scan again"),
     Unread(33, "waiting", "image not fetched: Label Studio does not answer"),
 )
 
@@ -165,7 +165,7 @@ class TestThePage:
             "Annotators disagree, and the latest label counts: 1 (task 9).",
             "Skipped by annotators: 1 (task 8).",
             "has two values: the whole label is left out until one is deleted",
-            "damaged image (OSError): scan it again",
+            "damaged or cut-off image (OSError): copy the file again, or scan again",
         ):
             assert line in english
         for task in (12, 17, 31, 32, 33):
@@ -173,7 +173,7 @@ class TestThePage:
         assert "Zo" not in re.findall(r'<section id="left-out".*?</section>', english, re.S)[0]
         french = client.get("/?lang=fr").text
         assert "Annotations inutilisables : 1 (tâche 12)." in french and "n&#39;est pas une valeur" in french
-        assert "image endommagée (OSError) : numérisez-la de nouveau" in french
+        assert "image endommagée ou tronquée (OSError) : copiez le fichier ou numérisez de nouveau" in french
         table = client.get("/dashboard/left-out.csv?lang=en").get_data(as_text=True)
         assert "12;" in table and "Amount in figures;is no value of this kind of field" in table
 
