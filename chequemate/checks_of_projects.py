@@ -6,8 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
 from chequemate.checks import Finding, of_studio_error
-from chequemate.connect import TITLE, auth_header, check_backend_url, remarks, served, unseen_by_browsers
-from chequemate.sample import first_images
+from chequemate.connect import (
+    TITLE,
+    auth_header,
+    check_backend_url,
+    fields_read,
+    first_images,
+    remarks,
+    unseen_by_browsers,
+)
 from cheques.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
@@ -28,7 +35,7 @@ def project(studio: Studio, settings: Settings, number: int, backend_is_up: bool
         about = studio.project(number)
         config = read_config(about.label_config)
         head = f"project {number} « {about.title} »"
-        yield Finding("fine", f"{head}: {served(config)}; {about.tasks} tasks, {about.labels} labels")
+        yield Finding("fine", f"{head}: {fields_read(config)}; {about.tasks} tasks, {about.labels} labels")
         for remark in remarks(about, config):
             what, _, remedy = remark.rpartition("; ")
             yield Finding("doubtful", f"{head}: {what or remark}", remedy if what else "")

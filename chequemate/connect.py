@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from studio.config import Config
 
 UNSEEN = re.compile(r"\.(tiff?|pdf|hei[cf])$", re.IGNORECASE)
-LOOKED_AT = 5000  # tasks
+TASKS_LOOKED_AT, IMAGES_LOOKED_AT = 5000, 3
 TITLE = "Chequemate"  # of the backend in Label Studio; never the name of a version
 
 
@@ -28,7 +28,6 @@ def connect(
     """Join an existing Label Studio project: pre-label it, learn from the labels it has, and from each new one."""
     from rich.console import Console
 
-    from chequemate.sample import first_images
     from cheques.settings import settings
     from studio.client import Studio
 
@@ -36,7 +35,7 @@ def connect(
     own = settings()
     studio = Studio.of(own)
     joined, config = attach(studio, own, project)
-    console.print(f"read from {config.image_tag}: {served(config)}", markup=False, soft_wrap=True)
+    console.print(f"read from {config.image_tag}: {fields_read(config)}", markup=False, soft_wrap=True)
     hidden = unseen_by_browsers(studio, joined, config)
     _, pages, trouble = first_images(studio, own, project, config)
     for remark in [*remarks(joined, config), *filter(None, (hidden, pages, trouble))]:
@@ -110,14 +109,35 @@ def begin(settings: Settings, project: Project, learn: bool = True) -> None:
         queue.enqueue(queue.RETRAIN, project.id, connection=connection, force=True)
 
 
-def served(config: Config) -> str:
+def fields_read(config: Config) -> str:
     """What is read of each document: every field with its kind."""
     return ", ".join(f"{field.name} ({field.kind})" for field in config.form)
 
 
+def first_images(studio: Studio, settings: Settings, project: int, config: Config) -> tuple[int, str, str]:
+    """How many could be read; a line on one with several pages, one on the first unreadable one. Raises StudioError."""
+    from cheques.images import BadImage, open_image, pages_in
+    from studio.images import fetch_bytes
+
+    looked, pages = 0, ""
+    for task in islice(studio.tasks(project, config), IMAGES_LOOKED_AT):
+        try:
+            content = fetch_bytes(task.image, settings, project)
+            open_image(content, settings.page)
+            looked += 1
+            if (count := pages_in(content)) > 1:
+                pages = (
+                    f"task {task.id} has {count} pages, and page {settings.page} is read; choose another with "
+                    "CHEQUEMATE_PAGE, or import them with --pages"
+                )
+        except BadImage as error:
+            return looked, pages, f"the image of task {task.id} cannot be read: {error}"
+    return looked, pages, ""
+
+
 def unseen_by_browsers(studio: Studio, project: Project, config: Config) -> str:
     """A line on the tasks whose files no browser shows to an annotator, by the names of the files; else nothing."""
-    tasks = islice(studio.tasks(project.id, config), LOOKED_AT)
+    tasks = islice(studio.tasks(project.id, config), TASKS_LOOKED_AT)
     found = [task.id for task in tasks if UNSEEN.search(unquote(task.image))]
     if not found:
         return ""
