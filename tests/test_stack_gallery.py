@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from chequemate.cli import app
-from chequemate.connect import remarks, served
+from chequemate.connect import fields_read, remarks
 from chequemate.stack import Stack
 from cheques import settings as settings_module
 from studio.client import Project, Studio
@@ -32,7 +32,7 @@ def test_every_control_of_a_template_is_read_or_says_why_not(name: str) -> None:
     except BadConfig as error:
         assert "cannot be read" in str(error) and "\n" not in str(error)
         return
-    told = " ".join([served(config), *remarks(Project(1, "t", xml, "", "", True, 1, 0, 0, 0), config)])
+    told = " ".join([fields_read(config), *remarks(Project(1, "t", xml, "", "", True, 1, 0, 0, 0), config)])
     for control in (*config.form.names, *(left.name for left in config.left)):
         assert control in told
 

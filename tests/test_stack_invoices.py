@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from chequemate.connect import attach, begin, remarks, served
+from chequemate.connect import attach, begin, fields_read, remarks
 from chequemate.stack import Stack
 from cheques.drawing.hands import font
 from studio.client import Studio
@@ -91,7 +91,7 @@ def test_it_is_connected_prelabelled_and_retrained(stack: Stack) -> None:
     ids = studio.import_tasks(project.id, tasks)
 
     here, config = attach(studio, stack.settings, project.id)
-    print(f"read from {config.image_tag}: {served(config)}", *remarks(here, config), sep="\n- ")
+    print(f"read from {config.image_tag}: {fields_read(config)}", *remarks(here, config), sep="\n- ")
     assert config.form.names == ("fournisseur", "total_ttc", "articles", "echeance", "payee")
     assert [field.kind for field in config.form] == ["text", "amount", "number", "date", "choice"]
     labels = list(studio.labels(project.id, config))
