@@ -9,7 +9,7 @@ demo: install .venv-labelstudio/ready
 	.venv/bin/chequemate demo
 
 test: install .venv-labelstudio/ready chromium
-	.venv/bin/python -m pytest -m "not proof"
+	.venv/bin/python -m pytest -m "not proof" -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: install
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
