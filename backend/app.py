@@ -19,15 +19,16 @@ from werkzeug.exceptions import HTTPException
 from backend import dashboard, routes
 from backend.dashboard.measures import Measures
 from backend.model import ChequeModel, Tools
-from backend.resident import Resident
+from backend.reader_thread import Resident
 from backend.routes import Backend, error_line
-from backend.stored import Stored
 from cheques.images import fingerprint
 from cheques.log import log_to_stderr, place_of
-from cheques.reading.card import Card, uses_card
-from cheques.reading.reader import Reader, open_reader
 from cheques.settings import BadSettings, Settings, check_redis, is_loopback, keep_private, remarks
 from cheques.settings import settings as settings_of_this_process
+from reader.gpu_lock import Card, uses_card
+from reader.open_reader import open_reader
+from reader.reading import Reader
+from store.reading_cache import Stored
 from studio.config import DEFAULT_CONFIG, BadConfig, read_config
 from studio.images import fetch_image
 

@@ -16,17 +16,18 @@ from typing import Any
 import structlog
 from PIL.Image import Image
 
-from backend.resident import Resident
-from backend.said import keep
-from backend.stored import Key, Stored, read_as
+from backend.arms import PENDING
+from backend.reader_thread import Resident
 from cheques.images import BadImage
 from cheques.log import place_of
-from cheques.reading.reader import Adapter, ReaderError, Reading, Unreadable
 from cheques.settings import Settings
+from reader.reading import Adapter, ReaderError, Reading, Unreadable
+from store.blind_readings import keep
+from store.draw import Draw, Shares
+from store.reading_cache import Key, Stored, read_as
+from store.versions import Versions
 from studio.formats import prediction, read_config
 from studio.images import ImageAway, name_of
-from trainer.draw import Draw, Shares
-from trainer.versions import Versions
 
 
 @contextmanager
@@ -48,8 +49,7 @@ with _without_torch():
 log = structlog.get_logger()
 
 BASE = "base"  # the version name of the model without adapter
-PENDING = "pending"  # of an empty answer that `prelabel` is to replace; no project shows this version
-GAP = {"result": [], "score": 0.0, "model_version": PENDING}
+STAND_IN = {"result": [], "score": 0.0, "model_version": PENDING}
 READ_SECONDS = 1800.0  # a reader that needs longer for one batch is hung
 LOOKAHEAD = 2  # batches handed to the reader at once, so that it never waits for images
 
@@ -228,7 +228,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
 
     def _prediction(self, outcome: Outcome, serving: Serving) -> dict[str, Any]:
         if outcome.reading is None:
-            return GAP
+            return STAND_IN
         return prediction(self.config, outcome.reading, serving.name, outcome.score, blind=outcome.blind)
 
     def _key(self, task: Mapping[str, Any], serving: Serving) -> Key:

@@ -11,12 +11,12 @@ from flask import Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from backend.metrics import Metrics
-from backend.model import BASE, GAP, ChequeModel, Outcome, Tools
+from backend.model import BASE, STAND_IN, ChequeModel, Outcome, Tools
 from backend.webhook import heard, project_of
 from cheques.memory import memory_kills
 from cheques.settings import Settings
+from store.versions import Versions
 from studio.config import BadConfig
-from trainer.versions import Versions
 from worker.queue import PRELABEL, RETRAIN, QueueAway, connect, enqueue, progress_of
 
 log = structlog.get_logger()
@@ -87,7 +87,7 @@ def predict(backend: Backend) -> Response:
             model = backend.model(project, body.get("label_config"))
         except BadConfig as error:
             log.warning("predict.bad_config", project=project, reason=str(error))
-            return jsonify(results=[GAP for _ in tasks])
+            return jsonify(results=[STAND_IN for _ in tasks])
         serving = model.serving()
         outcomes = model.read(tasks, serving, time.monotonic() + PREDICT_SECONDS)
         _count(backend, project, outcomes)

@@ -14,7 +14,6 @@ from chequemate import (
     compare,
     connect,
     demo,
-    doctor,
     draw,
     evaluate,
     forget,
@@ -30,7 +29,8 @@ from chequemate import (
     train,
     versions,
 )
-from chequemate.running import adopt_running
+from chequemate.doctor.verb import doctor
+from chequemate.find_stack import adopt_running
 from cheques.settings import Settings
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ for verb in (
     serve.serve,
     connect.connect,
     import_.import_,
-    doctor.doctor,
+    doctor,
     simulate.simulate,
     savings.savings,
     progress.progress,
@@ -98,15 +98,15 @@ def _is_expected(error: Exception) -> bool:
     from chequemate.report import ReportError
     from chequemate.supervisor import StackError
     from cheques.images import BadImage
-    from cheques.reading.card import CardBusy
-    from cheques.reading.reader import ReaderError
     from cheques.settings import BadSettings
     from cheques.values import BadValue
+    from reader.gpu_lock import CardBusy
+    from reader.reading import ReaderError
+    from store.versions import VersionError
     from studio.config import BadConfig
     from studio.connection import StudioError
     from trainer.dataset import DataError
     from trainer.recipe import TrainingError
-    from trainer.versions import VersionError
     from worker.queue import QueueAway
 
     caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, DataError, QueueAway, ReaderError, ReportError)

@@ -18,11 +18,11 @@ from chequemate.evaluate import bars, not_learned, warn
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from cheques.reading.reader import Adapter
     from cheques.settings import Settings
+    from reader.reading import Adapter
+    from study.metrics import Interval
     from trainer.compare import Entry
     from trainer.dataset import Example
-    from trainer.metrics import Interval
     from trainer.recipe import LoraRecipe
 
 console = Console()
@@ -121,7 +121,7 @@ def _entry(
     model: str, lessons: list[Example], exam: list[Example], project: str, settings: Settings, progress: Progress
 ) -> Entry:
     from cheques.fields import CHEQUE
-    from cheques.reading.card import reader_here
+    from reader.open_reader import reader_here
     from trainer.compare import Entry
     from trainer.evaluate import evaluate, valid_json
 
@@ -143,7 +143,7 @@ def _entry(
 
 def _named(model: str, project: str, settings: Settings) -> tuple[Settings, Adapter | None]:
     """A version of the project, the base, or another model."""
-    from trainer.versions import Versions
+    from store.versions import Versions
 
     if model == "base":
         return settings, None
@@ -157,8 +157,8 @@ def _trained(
 ) -> tuple[Settings, Adapter, float]:
     """Train in a folder of its own (it goes on where it was killed); nothing is promoted by a comparison."""
     from cheques.fields import CHEQUE
-    from cheques.reading.card import card_here
-    from cheques.reading.reader import Adapter
+    from reader.gpu_lock import card_here
+    from reader.reading import Adapter
     from trainer.dataset import dataset_hash
     from trainer.lora import release
     from trainer.training import train

@@ -57,10 +57,10 @@ def attach(studio: Studio, settings: Settings, number: int) -> tuple[Project, Co
     A backend whose webhook is refused is taken away again. The version to show is set by `prelabel`, once there are
     predictions of it: before, the order would be random. Raises BadConfig, BadSettings, StudioError.
     """
+    from store.projects import join
     from studio.client import SAMPLING
     from studio.connection import StudioError
     from studio.formats import read_config
-    from studio.projects import join
 
     project = studio.project(number)
     config = read_config(project.label_config)

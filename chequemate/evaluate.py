@@ -15,7 +15,7 @@ from chequemate import files
 from chequemate.read import adapter_named
 
 if TYPE_CHECKING:
-    from cheques.reading.reader import Adapter
+    from reader.reading import Adapter
     from trainer.dataset import Example
 
 console = Console()
@@ -31,8 +31,8 @@ def evaluate(
 ) -> None:
     """Read a folder with images and truth.jsonl, and score the readings."""
     from cheques.fields import CHEQUE
-    from cheques.reading.card import reader_here
     from cheques.settings import settings
+    from reader.open_reader import reader_here
     from trainer.dataset import read_folder
     from trainer.evaluate import evaluate as judge
 
@@ -59,8 +59,8 @@ def evaluate(
 
 def not_learned(examples: list[Example], adapter: Adapter | None, folder: Path) -> list[Example]:
     """Those that the adapter was not trained on: it knows the others by heart. Raises DataError where none is left."""
+    from store.versions import learned
     from trainer.dataset import DataError
-    from trainer.versions import learned
 
     known = learned(adapter)
     kept = [one for one in examples if one.digest not in known]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trainer.draw import Place
-    from trainer.versions import Version
+    from store.draw import Place
+    from store.versions import Version
 
 
 def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]) -> None:
@@ -20,18 +20,18 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
     Their images, what was read on them, and the reports that may show them are removed; which part of the draw they
     were in, by number and fingerprint, stays. What adapters learned from them stays until the next version replaces it.
     """
-    from backend.said import SAID
-    from backend.stored import Stored
     from cheques.disk import keep_lines
     from cheques.settings import settings
+    from store.blind_readings import SAID
+    from store.draw import Draw
+    from store.projects import folder
+    from store.reading_cache import Stored
+    from store.versions import Versions
     from studio.client import Studio
     from studio.config import read_config
     from studio.planted import RECORD
-    from studio.projects import folder
-    from trainer.draw import Draw
-    from trainer.versions import Versions
+    from worker.acquisition_cache import SIGHTS
     from worker.jobs import IMAGES
-    from worker.sights import SIGHTS
 
     own = settings()
     place, studio = folder(own.home, project), Studio.of(own)

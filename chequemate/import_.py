@@ -289,9 +289,9 @@ def import_(
 
     from cheques.disk import locked
     from cheques.settings import settings
+    from store.projects import folder
     from studio.client import Studio
     from studio.formats import read_config
-    from studio.projects import folder
 
     if source is None and adapter is None:
         raise typer.BadParameter("give a folder of scans, an export, or --adapter FOLDER")
@@ -331,8 +331,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _take_adapter(adapter: Path, project: int, own: Settings, console: Console) -> None:
-    from trainer.exchange import FIRST, import_adapter, must_read
-    from trainer.versions import Versions
+    from store.versions import Versions
+    from trainer.export_import import FIRST, import_adapter, must_read
 
     versions = Versions(own.home, project)
     if any(version.name == FIRST for version in versions.list()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +22,15 @@ def pretrain(
     ),
 ) -> None:
     """Train the small reader on drawn cheques; the best model so far is always in OUT/model."""
-    from trainer.pretraining import checkpoint
-    from trainer.pretraining.run import is_there
-    from trainer.pretraining.run import pretrain as train
+    sys.path.append(str(Path(__file__).parent.parent))  # a clone has research/ beside this package, a wheel does not
+    try:
+        from research.pretraining import checkpoint
+    except ModuleNotFoundError:
+        raise typer.BadParameter(
+            "pretraining is not part of the installed package: run it from a clone of the project"
+        ) from None
+    from research.pretraining.run import is_there
+    from research.pretraining.run import pretrain as train
 
     if not is_there(device):
         raise typer.BadParameter(f"{device}: no CUDA device here; use --device cpu", param_hint="--device")

@@ -33,9 +33,9 @@ def progress(
     What the page for the lead shows of it is brought up to date as well. --json: see trainer/progress.py.
     """
     from cheques.settings import settings
-    from studio.projects import folder
+    from store.projects import folder
+    from store.versions import Versions
     from trainer.progress import as_json, keep, progress_of
-    from trainer.versions import Versions
 
     files.place(json_file, plot)
     versions = Versions(settings().home, project)
@@ -59,7 +59,7 @@ def progress(
 
 
 def _show(found: Progress, target: float | None) -> None:
-    from trainer.learning import own_interval
+    from study.learning_curve import own_interval
     from trainer.progress import sentence, target_sentence, targets
 
     if not found.rows:

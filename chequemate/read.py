@@ -14,8 +14,8 @@ from chequemate import files
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from cheques.reading.reader import Adapter, Reader, Reading
     from cheques.settings import Settings
+    from reader.reading import Adapter, Reader, Reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".pdf")
 SHEET = 12  # cheques on a sheet
@@ -31,8 +31,8 @@ def read(
 ) -> None:
     """Read cheques: a value and a confidence for each field."""
     from cheques.images import BadImage
-    from cheques.reading.card import reader_here
     from cheques.settings import settings
+    from reader.open_reader import reader_here
 
     files.place(sheet)
     if sheet and sheet.suffix.lower() not in SUFFIXES:
@@ -74,7 +74,7 @@ def image_paths(given: Sequence[Path]) -> Iterator[Path]:
 
 def adapter_named(settings: Settings, project: str, version: str) -> Adapter | None:
     """The adapter of a version, of the champion where no version is named, None for `base`. Raises VersionError."""
-    from trainer.versions import VersionError, Versions
+    from store.versions import VersionError, Versions
 
     versions = Versions(settings.home, project)
     if version == "base":
@@ -91,8 +91,8 @@ def readings(
     """Each path with its image and reading, or with the BadImage that says why there is none; a few at a time."""
     from cheques.fields import CHEQUE
     from cheques.images import BadImage, open_image
-    from cheques.reading.reader import read_each
     from cheques.settings import settings
+    from reader.reading import read_each
 
     page = settings().page
     for start in range(0, len(paths), CHUNK):

@@ -41,8 +41,8 @@ def replay(
     ] = False,
 ) -> None:
     """Train on the labels that each strategy would have asked for, and compare the learning curves."""
-    from cheques.reading.card import card_here
     from cheques.settings import settings
+    from reader.gpu_lock import card_here
     from trainer.plots import replay_curves
     from worker.acquisition import STRATEGIES
     from worker.replay import Plan
@@ -96,8 +96,8 @@ def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: in
     import hashlib
     from dataclasses import asdict
 
-    from cheques.reading.base import base_identity
     from cheques.settings import settings
+    from reader.base_model import base_identity
     from worker.acquisition import NO_SIGNAL, SHORTLIST, SPREAD
     from worker.replay import RECIPE
 

@@ -71,7 +71,7 @@ def report(
 
 
 def _only_project(settings: Settings) -> int:
-    from studio.projects import served
+    from store.projects import served
 
     projects = served(settings)
     if len(projects) != 1:

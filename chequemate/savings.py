@@ -13,10 +13,10 @@ import typer
 from chequemate import files
 
 if TYPE_CHECKING:
-    from backend.quality import Caught
-    from backend.savings import Savings
-    from backend.work import Work
-    from trainer.draw import Place
+    from store.draw import Place
+    from study.quality import Caught
+    from study.savings import Savings
+    from study.timed_annotation import TimedAnnotation
 
 
 def savings(
@@ -30,8 +30,8 @@ def savings(
     With --export alone the arm of each annotation is read from the prediction it started from; with --project too,
     from that project's draw, and planted errors from its record.
     """
-    from backend.quality import caught
-    from backend.savings import savings as computed
+    from study.quality import caught
+    from study.savings import savings as computed
 
     if project is None and export is None:
         raise typer.BadParameter("give --project N, or --export FILE")
@@ -50,12 +50,12 @@ def savings(
             files.write(json_out, text + "\n")
 
 
-def _work(project: int | None, export: Path | None) -> list[Work]:
-    from backend.work import work_of
+def _work(project: int | None, export: Path | None) -> list[TimedAnnotation]:
+    from backend.arms import work_of
     from cheques.settings import settings
+    from store.projects import folder
     from studio.export import read_export
     from studio.planted import Record
-    from studio.projects import folder
 
     if project is None:
         assert export is not None
@@ -73,7 +73,7 @@ def _work(project: int | None, export: Path | None) -> list[Work]:
 
 
 def _draw(place: Path) -> Callable[[int], Place | None] | None:
-    from trainer.draw import Draw
+    from store.draw import Draw
 
     return Draw.open(place).get if (place / "draw.jsonl").exists() else None
 
@@ -82,7 +82,7 @@ def _show(found: Savings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from backend.cleaning import REASONS
+    from study.lead_times import REASONS
 
     out = Console(soft_wrap=True)
     out.print(found.sentence(), style="bold", markup=False)

@@ -9,7 +9,7 @@ from PIL import ImageDraw
 from PIL.Image import Image
 
 from cheques.drawing.hands import font
-from cheques.reading.reader import Reading
+from reader.reading import Reading
 
 COLUMNS = 2
 CHEQUE = (500, 225)  # pixels of one cheque

@@ -44,10 +44,10 @@ def simulate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from cheques.settings import settings
+    from store.draw import Draw
+    from store.versions import Versions
     from studio.client import Studio
     from studio.formats import read_config
-    from trainer.draw import Draw
-    from trainer.versions import Versions
 
     files.place(json_file)
     chosen = settings()
@@ -92,7 +92,7 @@ def simulate(
 def only_project() -> int:
     """The one project that is served; a usage error where there are none or several."""
     from cheques.settings import settings
-    from studio.projects import served
+    from store.projects import served
 
     projects = served(settings())
     if len(projects) != 1:

@@ -8,11 +8,11 @@ from typing import Any
 
 from babel.numbers import format_decimal
 
-from backend.certify import certify, least
 from backend.dashboard.figures import Figures
-from backend.trial import Estimate
 from chequemate.deck import Chart, Slide
 from cheques.fields import CHEQUE
+from study.certified_reading import certify, least
+from study.time_saved import Estimate
 
 UNKNOWN = "pas encore mesurable"
 

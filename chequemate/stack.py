@@ -15,7 +15,7 @@ from types import TracebackType
 from pydantic import HttpUrl, SecretStr
 
 from chequemate import services
-from chequemate.running import ENVIRONMENT
+from chequemate.find_stack import ENVIRONMENT
 from chequemate.services import HOST
 from chequemate.supervisor import Service, StackError, Supervisor
 from cheques.settings import Settings, keep_private

@@ -15,8 +15,8 @@ from chequemate.evaluate import bars, warn
 
 if TYPE_CHECKING:
     from cheques.settings import Settings
+    from store.versions import Version
     from trainer.dataset import Example
-    from trainer.versions import Version
 
 console = Console()
 
@@ -35,11 +35,11 @@ def train(
 ) -> None:
     """Train on a folder with images and truth.jsonl: the version is judged, and serves if the gate lets it."""
     from cheques.fields import CHEQUE
-    from cheques.reading.reader import open_reader
     from cheques.settings import settings
+    from reader.open_reader import open_reader
+    from store.versions import Versions
     from trainer.presets import recipe_here
     from trainer.retrain import Step, retrain
-    from trainer.versions import Versions
 
     files.place(json_file)
     chosen: dict[str, Any] = {
@@ -91,8 +91,8 @@ def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> 
     """Lessons and exam: by the project's one draw (labelled before, so a fifth is exam), or as the caller says."""
     from cheques.fields import CHEQUE
     from cheques.images import fingerprint
+    from store.draw import Draw, is_one_of
     from trainer.dataset import read_folder
-    from trainer.draw import Draw, is_one_of
 
     examples, problems = read_folder(folder, CHEQUE)
     warn(problems)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from trainer.versions import Version, Versions
+    from store.versions import Version, Versions
 
 app = typer.Typer(help="List versions, promote one, or go back.", invoke_without_command=True)
 console = Console()
@@ -105,7 +105,7 @@ def export_version(
     ] = False,
 ) -> None:
     """Write a version's adapter (or the merged model) to a folder; the report, which holds pictures, stays."""
-    from trainer.exchange import export_adapter, export_merged
+    from trainer.export_import import export_adapter, export_merged
 
     version = _of(project or context.obj).get(name)
     if merged:
@@ -125,7 +125,7 @@ def import_version(
 ) -> None:
     """Take an adapter from elsewhere as the next version; it serves when you promote it."""
     from cheques.settings import settings
-    from trainer.exchange import import_adapter, must_read
+    from trainer.export_import import import_adapter, must_read
 
     must_read(folder, settings())
     version = import_adapter(_of(project or context.obj), folder, settings().model)
@@ -144,7 +144,7 @@ def _row(version: Version) -> dict[str, object]:
 
 def _of(project: str) -> Versions:
     from cheques.settings import settings
-    from trainer.versions import Versions
+    from store.versions import Versions
 
     return Versions(settings().home, project)
 

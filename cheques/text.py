@@ -17,6 +17,13 @@ REASONS: dict[Reason, str] = {
     "not_allowed": "has characters that no reading can have",
 }
 
+# Of a field of a label: a value that cannot be used, or one that has no single value or no field.
+Fault = Literal[Reason, "two_values", "no_field"]
+FAULTS = {str(reason): words for reason, words in REASONS.items()} | {
+    "two_values": "has two values: the label is left out until one is deleted",
+    "no_field": "is no field of the form: rename it back, or label again",
+}
+
 
 class BadValue(ValueError):
     """A text that is no value of its field; the message is one line for people, the reason one word for programs."""

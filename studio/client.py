@@ -12,10 +12,10 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from cheques.settings import Settings
+from studio.api_types import Project, Stored, Task, moment, project_of, task_of, where
 from studio.config import HINT, Config
 from studio.connection import Connection, Moved, StudioError
 from studio.formats import Label, label
-from studio.records import Project, Stored, Task, moment, project_of, task_of, where
 
 __all__ = ["Project", "Stored", "Studio", "StudioError", "Task"]
 

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from cheques.fields import EMPTY, UNREADABLE, Field, Form
-from cheques.reading.reader import Reading
 from cheques.settings import settings
+from cheques.text import Fault
 from cheques.values import (
     LOOKED_AT,
     REASONS,
@@ -23,13 +23,12 @@ from cheques.values import (
     currency_of,
     one_line,
 )
+from reader.reading import Reading
 from studio.config import LABELLED_AT, BadConfig, Config, read_config
 
 __all__ = [
-    "FAULTS",
     "BadConfig",
     "Config",
-    "Fault",
     "Label",
     "disagreements",
     "hint",
@@ -42,11 +41,6 @@ __all__ = [
 ]
 
 Change = Literal["accepted", "corrected", "filled"]
-Fault = Literal[Reason, "two_values", "no_field"]
-FAULTS = {str(reason): words for reason, words in REASONS.items()} | {
-    "two_values": "has two values: the label is left out until one is deleted",
-    "no_field": "is no field of the form: rename it back, or label again",
-}
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 from cheques.amounts import cents_of_words
 from cheques.disk import whole_lines
 from cheques.fields import EMPTY, UNREADABLE, Field, Form
-from cheques.reading.reader import Reading
 from cheques.values import BadValue, as_number, canonical, currency_of
+from reader.reading import Reading
 from studio.formats import Change, Label
 
 RECORD = "planted.jsonl"  # in the project's folder, beside its draw

@@ -14,10 +14,10 @@ from PIL import Image
 from backend.app import create_app
 from cheques.fields import CHEQUE, Form
 from cheques.images import BadImage
-from cheques.reading.reader import Adapter, Reader, ReaderError, Reading
 from cheques.settings import Settings
+from reader.reading import Adapter, Reader, ReaderError, Reading
+from store.draw import Draw
 from studio.config import DEFAULT_CONFIG
-from trainer.draw import Draw
 
 CONFIG = DEFAULT_CONFIG.read_text(encoding="utf-8")
 PAYEE = "Zoé Personne"  # must never appear in a log

@@ -14,11 +14,11 @@ from PIL import Image
 from backend.dashboard import register
 from backend.dashboard.exam import Graded
 from backend.dashboard.figures import Desk, Figures, computed
-from backend.dashboard.loop import History
-from bench.annotators import FIELDS, Team, play
+from backend.dashboard.status import History
 from cheques.settings import Settings
-from studio.uncertain import Uncertain
-from trainer.versions import Version
+from research.bench.annotators import FIELDS, Team, play
+from store.versions import Version
+from studio.least_certain import Uncertain
 from worker.queue import connect
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

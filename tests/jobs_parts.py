@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from cheques.images import BadImage
+from store.draw import Draw
+from store.versions import Version, Versions
 from tests.backend_parts import noise, settings_in
 from tests.worker_parts import FakeBackend, FakeStudio
 from trainer.dataset import Example
-from trainer.draw import Draw
-from trainer.versions import Version, Versions
 from worker import jobs
 
 
@@ -72,7 +72,7 @@ def world_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         world.enqueued.append(f"{name}-{project}")
         return True
 
-    monkeypatch.setattr("worker.job.settings", lambda: own)
+    monkeypatch.setattr("worker.job_decorator.settings", lambda: own)
     monkeypatch.setattr(jobs, "settings", lambda: own)
     monkeypatch.setattr(jobs.Studio, "of", lambda settings: world.studio)
     monkeypatch.setattr(jobs, "fetch_image", fetched)

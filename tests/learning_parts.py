@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from store.versions import Version, Versions
+from study.learning_curve import Point
 from tests.test_trainer_versions import add
-from trainer.learning import Point
-from trainer.versions import Version, Versions
 
 FIELDS = ("montant_numerique", "montant_lettres", "date", "beneficiaire", "signature", "lieu", "devise")
 Truth = Callable[[float], float]  # lessons -> exact match

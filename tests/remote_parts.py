@@ -18,9 +18,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from cheques.fields import CHEQUE
-from cheques.reading.prompt import answer
-from cheques.reading.reader import Adapter
 from cheques.settings import Settings
+from reader.prompt import answer
+from reader.reading import Adapter
 
 VISION = "base_model.model.model.visual.blocks.0.attn.qkv.lora_A.weight"
 TEXT = "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight"

@@ -12,7 +12,9 @@ from PIL.Image import Image
 
 from backend.app import create_app
 from backend.routes import PREDICT_SECONDS
-from cheques.reading.reader import Adapter, Reading
+from reader.reading import Adapter, Reading
+from store.draw import Draw
+from store.versions import Version, Versions
 from tests.backend_parts import (
     CONFIG,
     PAYEE,
@@ -25,8 +27,6 @@ from tests.backend_parts import (
     task,
     values_of,
 )
-from trainer.draw import Draw
-from trainer.versions import Version, Versions
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from backend.app import create_app
 from cheques.settings import BadSettings, check_redis
 from tests.backend_parts import CONFIG, FakeReader, NoReader, client_of, fetch, settings_in
-from worker.process import work
+from worker.rq_worker import work
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from backend.resident import Away, Resident
+from backend.reader_thread import Away, Resident
 from cheques.fields import Form
-from cheques.reading.card import Card, CardBusy, borrowed, uses_card
-from cheques.reading.reader import Adapter, Reader, ReaderError, Reading, Unreadable
+from reader.gpu_lock import Card, CardBusy, borrowed, uses_card
+from reader.reading import Adapter, Reader, ReaderError, Reading, Unreadable
 from tests.backend_parts import FORM, FakeReader, NoReader, noise, settings_in
 
 RED = Image.new("RGB", (8, 8), (255, 0, 0))
@@ -97,7 +97,7 @@ def test_a_reader_that_cannot_be_opened_says_why_to_everyone() -> None:
 
 
 def test_a_reader_that_fails_to_open_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.resident.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("backend.reader_thread.RETRY_SECONDS", 0.1)
     tries = []
 
     def second_time_lucky() -> FakeReader:
@@ -145,7 +145,7 @@ class TestCard:
         code = f"""
 import time
 from pathlib import Path
-from cheques.reading.card import borrowed
+from reader.gpu_lock import borrowed
 with borrowed(Path({str(tmp_path)!r}), 10):
     print("mine", flush=True)
     time.sleep(60)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.stored import Key, Stored
-from cheques.reading.reader import Reading
+from reader.reading import Reading
+from store.reading_cache import Key, Stored
 
 READING = Reading(
     {"lieu": "Nîmes"}, {"lieu": 0.75}, embedding=(0.125, 1.0), notes=("pale",), evidence={"lieu": {"a": 1.0}}

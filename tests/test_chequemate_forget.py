@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from backend.said import SAID, keep, kept
-from backend.stored import Key, Stored
 from chequemate import forget
 from cheques.disk import append_line, keep_lines
 from cheques.fields import CHEQUE
-from cheques.reading.reader import Reading
+from reader.reading import Reading
+from store.blind_readings import SAID, keep, kept
+from store.draw import Draw
+from store.projects import folder
+from store.reading_cache import Key, Stored
+from store.versions import Version, Versions
 from studio.config import DEFAULT_CONFIG
 from studio.planted import RECORD, Planted, Record
-from studio.projects import folder
 from tests.backend_parts import noise
 from tests.conftest import LabelStudio
 from tests.trainer_parts import runner
-from trainer.draw import Draw
-from trainer.versions import Version, Versions
+from worker.acquisition_cache import Sights
 from worker.jobs import IMAGES
-from worker.sights import Sights
 
 NAME = "Zoé Personne"
 READING = Reading(dict.fromkeys(CHEQUE.names, NAME), dict.fromkeys(CHEQUE.names, 0.5), embedding=(0.5, 0.25))

@@ -21,9 +21,9 @@ import requests
 import urllib3
 
 from cheques.drawing.folder import write_folder
+from studio.api_types import Task
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG, read_config
-from studio.records import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 XML = DEFAULT_CONFIG.read_text(encoding="utf-8")

@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from backend.dashboard.exam import NOTHING, graded, said, with_later
-from backend.stored import Key, Stored, read_as, readings_of
-from backend.work import Work
 from cheques.fields import CHEQUE, Field, Form
-from cheques.reading.reader import Reading
+from reader.reading import Reading
+from store.reading_cache import Key, Stored, read_as, readings_of
+from store.versions import Version
+from study.gate import Decision, Safety
+from study.timed_annotation import TimedAnnotation
 from tests.trainer_parts import FakeReader, cheques
-from trainer.contest import Contest
 from trainer.evaluate import evaluate
-from trainer.gate import Decision, Safety
+from trainer.judgement import Contest
 from trainer.recipe import Trained
 from trainer.report import as_json
-from trainer.versions import Version
 
 
 def test_said_takes_the_version_that_was_in_service(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_exam_cheques_labelled_since_are_counted_too(tmp_path: Path) -> None:
     }
     kept.put({key(task=str(task)): reading for task, reading in read.items()})
     kept.put({Key.of("1", "8", "/a.png", read_as("small", "v2"), form.digest): read[5]})
-    given = Work(4, 1, 1, 9.0, 1.0, "blind", True, values={"date": "2024-05-03", "lieu": "Lyon"})
+    given = TimedAnnotation(4, 1, 1, 9.0, 1.0, "blind", True, values={"date": "2024-05-03", "lieu": "Lyon"})
     work = [replace(given, task=task, annotation=task) for task in (4, 5, 6, 8)]
     work += [replace(given, task=5, annotation=50, at=2.0, ambiguous=True, values={"lieu": "Nice"})]
     work += [replace(given, task=5, annotation=51, at=3.0, skipped=True), replace(given, task=7, exam=False)]

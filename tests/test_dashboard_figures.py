@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 
 from backend.dashboard.figures import Desk, Figures
-from backend.stored import Key, Stored, read_as
-from cheques.reading.reader import Reading
 from cheques.settings import Settings
+from reader.reading import Reading
+from store.draw import Draw
+from store.projects import folder
+from store.reading_cache import Key, Stored, read_as
+from store.versions import Version, Versions
+from studio.api_types import Project
 from studio.client import StudioError
 from studio.config import DEFAULT_CONFIG, Config, read_config
 from studio.formats import Label
-from studio.projects import folder
-from studio.records import Project
 from tests.backend_parts import noise
 from tests.conftest import LabelStudio
-from trainer.draw import Draw
-from trainer.versions import Version, Versions
 
 CONFIG = DEFAULT_CONFIG.read_text(encoding="utf-8")
 

@@ -9,14 +9,14 @@ import pytest
 
 from backend.dashboard.figures import Figures
 from backend.dashboard.learning import NOTHING_LEARNT, learning_of
-from backend.dashboard.loop import history_of
+from backend.dashboard.status import history_of
 from chequemate.slides import slides
 from cheques.settings import Settings
-from studio.projects import folder
+from store.projects import folder
+from store.versions import Versions
 from tests.dashboard_parts import figures, site
 from tests.learning_parts import exams, law, project
 from trainer.progress import FILE, keep, progress_of
-from trainer.versions import Versions
 
 LABELS, CHEQUES = (40, 80, 120, 160), (20, 30, 40, 50)
 

@@ -9,10 +9,10 @@ from flask.testing import FlaskClient
 
 from backend.dashboard import actions
 from backend.dashboard.figures import NO_FIGURES
-from backend.quality import caught
-from backend.work import Work
+from store.versions import VersionError
+from study.quality import caught
+from study.timed_annotation import TimedAnnotation
 from tests.dashboard_parts import AT, figures, graded, site
-from trainer.versions import VersionError
 from worker.queue import QueueAway
 
 
@@ -80,7 +80,9 @@ def test_it_is_small_and_asks_nobody_else(page: FlaskClient) -> None:
 
 
 def test_planted_errors_are_shown_in_both_languages_and_only_where_there_are_some(tmp_path: Path) -> None:
-    work = [Work(n, n, 1, 30.0, 60.0 * n, planted="date" if n % 2 else "lieu", caught=n < 15) for n in range(20)]
+    work = [
+        TimedAnnotation(n, n, 1, 30.0, 60.0 * n, planted="date" if n % 2 else "lieu", caught=n < 15) for n in range(20)
+    ]
     client = site(tmp_path, replace(figures(), caught=caught(work))).test_client()
     text = text_of(client.get("/?lang=en").text)
     # Clopper and Pearson's interval of 15 in 20.
@@ -121,7 +123,7 @@ def test_every_chart_has_a_table_and_a_csv(page: FlaskClient) -> None:
 
 
 def test_a_formula_in_a_csv_stays_text(tmp_path: Path) -> None:
-    work = [Work(1, 1, 1, 20.0, 1.0, None, version="v1", changed={"=cmd()": "accepted"}, shown={})]
+    work = [TimedAnnotation(1, 1, 1, 20.0, 1.0, None, version="v1", changed={"=cmd()": "accepted"}, shown={})]
     from backend.dashboard.figures import computed
 
     shown = computed(work, graded(), {}, 1000)

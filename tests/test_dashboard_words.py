@@ -9,12 +9,12 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from flask import Flask
 
-from backend.cleaning import REASONS
-from backend.dashboard import image_reasons, words
-from backend.trial import Estimate
+from backend.dashboard import i18n, image_reasons
 from cheques.network import PROXY_ASKS
+from study.lead_times import REASONS
+from study.time_saved import Estimate
 
-ROOT = Path(words.__file__).parent
+ROOT = Path(i18n.__file__).parent
 KEYWORDS = {"_": None, "say": None, "gettext": None}
 
 
@@ -25,7 +25,7 @@ def messages() -> set[str]:
 
 
 def test_every_message_is_translated_with_the_same_places() -> None:
-    with (words.CATALOGS / "fr.po").open("rb") as file:
+    with (i18n.CATALOGS / "fr.po").open("rb") as file:
         french = {entry.id: entry.string for entry in read_po(file) if entry.id}
     assert messages() == set(french)
     for message, translation in french.items():
@@ -35,16 +35,16 @@ def test_every_message_is_translated_with_the_same_places() -> None:
 
 def test_numbers_and_dates_follow_the_language() -> None:
     app = Flask("test")
-    catalogs = words.speak(app)
+    catalogs = i18n.speak(app)
     estimate = Estimate(1234.56, 1000.04, 1500.0)
     for language, expected in (("en", "1,234.6 s (1,000.0 to 1,500.0)"), ("fr", "1 234,6 s (de 1 000,0 à 1 500,0)")):
         with app.test_request_context(f"/?lang={language}"):
             catalogs.as_default()
-            assert re.sub(r"\s", " ", words.interval(estimate, 1, "s")) == expected
-            assert words.when(datetime(2026, 3, 1, 12, tzinfo=UTC)) != "–"
-            assert words.when(None) == "–"
-            assert re.sub(r"\s", " ", words.rate(0.001)).replace(",", ".") == "0.1 %"
-            assert words.field_name("numero_facture") == "numero facture"
+            assert re.sub(r"\s", " ", i18n.interval(estimate, 1, "s")) == expected
+            assert i18n.when(datetime(2026, 3, 1, 12, tzinfo=UTC)) != "–"
+            assert i18n.when(None) == "–"
+            assert re.sub(r"\s", " ", i18n.rate(0.001)).replace(",", ".") == "0.1 %"
+            assert i18n.field_name("numero_facture") == "numero facture"
 
 
 def test_whatever_is_wrong_with_an_image_has_its_french() -> None:
@@ -61,7 +61,7 @@ def test_whatever_is_wrong_with_an_image_has_its_french() -> None:
                         lines.add(str(part.value))
     assert len(lines) > 20
     app = Flask("test")
-    catalogs = words.speak(app)
+    catalogs = i18n.speak(app)
     with app.test_request_context("/?lang=fr"):
         catalogs.as_default()
         same = {line for line in lines - {"7: 7"} if image_reasons.reason_of_image(line) == line}

@@ -16,9 +16,9 @@ import requests
 
 from chequemate.stack import PORTS, Stack
 from cheques.settings import Settings
+from store.versions import Versions
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG
-from trainer.versions import Versions
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "first-hour.md").read_text(encoding="utf-8")

@@ -13,24 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chequemate.doctor.verb.verb import findings
 from playwright.sync_api import Error as PlaywrightError
 
+from backend.arms import work_of
 from backend.dashboard.exam import _true
 from backend.dashboard.left_out import LeftOut, left_out
 from backend.dashboard.measures import measured
 from backend.dashboard.view_left_out import ROWS, why
-from backend.quality import _alike
-from backend.work import work_of
-from chequemate.checks import Finding
 from chequemate.connect import attach, begin
-from chequemate.doctor import findings
+from chequemate.doctor.checks import Finding
 from chequemate.stack import Stack
 from cheques.drawing.folder import write_folder
+from cheques.text import FAULTS
+from store.projects import folder
+from store.unread import UNREAD, Unread, keep_unread, unread
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG, read_config
-from studio.formats import FAULTS, Label, label
-from studio.projects import folder
-from studio.unread import UNREAD, Unread, keep_unread, unread
+from studio.formats import Label, label
+from study.quality import _alike
 from tests.browser import browser_page
 from tests.dashboard_parts import figures, site
 from tests.jobs_parts import World

@@ -19,10 +19,10 @@ from rich.progress import Progress
 
 from chequemate.demo import prepare
 from chequemate.stack import Stack
+from store.versions import Versions
 from studio.client import Studio
 from studio.formats import read_config
 from tests.browser import browser_page
-from trainer.versions import Versions
 from worker.queue import RETRAIN, connect, progress_of
 
 pytestmark = pytest.mark.integration

@@ -22,13 +22,13 @@ from chequemate.supervisor import Supervisor
 from cheques.drawing.folder import write_folder
 from cheques.network import prepare
 from cheques.settings import Settings
+from store.versions import Versions
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG, read_config
 from tests.conftest import ANY_PORTS, LabelStudio
 from tests.network_parts import Proxy, nginx, running, s3
 from tests.test_loop import run, until
 from tests.test_studio_client import personal_token
-from trainer.versions import Versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.proof]
 

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 import trustme
 
-from chequemate import checks
+from chequemate.doctor import checks
 from cheques import settings as module
 from cheques.images import BadImage
-from cheques.reading.reader import ReaderError
-from cheques.reading.remote_server import Server
 from cheques.settings import BadSettings, Settings
+from reader.reading import ReaderError
+from reader.remote.server import Server
 from studio.client import Studio, StudioError, Task
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.images import fetch_image
 from tests.network_parts import Proxy, running, tls_server
 from tests.redis_parts import free_port
 from tests.test_studio_images import png, web  # noqa: F401
-from worker.reading import Backend, BackendError
+from worker.backend_client import Backend, BackendError
 
 XML = DEFAULT_CONFIG.read_text(encoding="utf-8")
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "ALL_PROXY", "all_proxy")

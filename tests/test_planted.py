@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from backend.quality import Share, caught
-from backend.work import work_of
+from backend.arms import work_of
 from cheques.amounts import cents_of_words
 from cheques.fields import CHEQUE
-from cheques.reading.reader import Reading
 from cheques.values import canonical
+from reader.reading import Reading
+from store.draw import Draw
 from studio.formats import Label
 from studio.planted import RECORD, Planted, Record, checked, chosen, plant
+from study.quality import Share, caught
 from tests.backend_parts import drawn, noise
 from tests.worker_parts import CONFIG, FakeStudio
-from trainer.draw import Draw
-from worker.lessons import labelled
+from worker.labelled_examples import labelled
 from worker.planting import Planting
 
 READ = {

@@ -12,12 +12,12 @@ torch = pytest.importorskip("torch")
 from cheques.drawing import draw_cheque, draw_line  # noqa: E402
 from cheques.drawing.hands import SEEN, UNSEEN  # noqa: E402
 from cheques.fields import CHEQUE  # noqa: E402
-from cheques.reading.prompt import answer, conversation, question  # noqa: E402
-from trainer.pretraining import align, ctc, model, pointing, run, samples, speech, vision, wording  # noqa: E402
-from trainer.pretraining import tokenizer as tok  # noqa: E402
-from trainer.pretraining.letters import BLANK, NUMBER  # noqa: E402
-from trainer.pretraining.lines import PAGE, pixels  # noqa: E402
-from trainer.pretraining.samples import EXAM, Cheques, Lines  # noqa: E402
+from reader.prompt import answer, conversation, question  # noqa: E402
+from research.pretraining import ctc, forward, model, run, samples, supervision, targets, vision  # noqa: E402
+from research.pretraining import tokenizer as tok  # noqa: E402
+from research.pretraining.letters import BLANK, NUMBER  # noqa: E402
+from research.pretraining.lines import PAGE, pixels  # noqa: E402
+from research.pretraining.samples import EXAM, Cheques, Lines  # noqa: E402
 
 TRUTH = {
     "montant_numerique": "1234.56",
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def pieces(text: str) -> list[str]:
     tokenizer = tok.core()
-    return [tokenizer.decode([token]) for token in wording.numbers(text)]
+    return [tokenizer.decode([token]) for token in targets.numbers(text)]
 
 
 # The tokenizer
@@ -43,7 +43,7 @@ def pieces(text: str) -> list[str]:
 
 def test_an_answer_is_short_and_comes_back_as_it_was() -> None:
     text = answer(CHEQUE, TRUTH)
-    numbers = wording.numbers(text)
+    numbers = targets.numbers(text)
     assert tok.core().decode(numbers, skip_special_tokens=False) == text
     assert len(numbers) < 80
 
@@ -53,7 +53,7 @@ def test_keys_are_single_tokens() -> None:
         '{"montant_numerique": "',
         '", "montant_lettres": "',
     ]
-    assert len(wording.numbers(question(CHEQUE))) < 50
+    assert len(targets.numbers(question(CHEQUE))) < 50
 
 
 def test_digits_and_letters_stand_alone_and_number_words_do_not() -> None:
@@ -64,7 +64,7 @@ def test_digits_and_letters_stand_alone_and_number_words_do_not() -> None:
 
 def test_any_text_survives() -> None:
     for text in ("\x00\t«Ünïcødé» — 日本 🙂", 'a "b" \\ {"c": "d"}', ""):
-        assert tok.core().decode(wording.numbers(text)) == text
+        assert tok.core().decode(targets.numbers(text)) == text
 
 
 def test_the_shipped_tokenizer_is_the_one_that_is_trained_with() -> None:
@@ -95,11 +95,11 @@ def test_the_quick_forward_equals_transformers_on_whole_cheques() -> None:
         where = vision.places(PAGE, torch.zeros(2, 2, dtype=torch.long))
         last, deep = vision.encode(small.model.visual, cut, where, PAGE)
         tokens = torch.from_numpy(batch["tokens"])
-        text = (torch.tensor(wording.before()), tokens)
-        quick, _ = speech.scores(small, vision.merge(last, small.model.visual.merger), deep, where, PAGE, text)
-    start = len(wording.before()) + 180
+        text = (torch.tensor(targets.before()), tokens)
+        quick, _ = forward.scores(small, vision.merge(last, small.model.visual.merger), deep, where, PAGE, text)
+    start = len(targets.before()) + 180
     shared = min(tokens.shape[1], real.shape[1] - start)
-    asked = tokens[:, :shared] != wording.numbers(tok.PAD)[0]
+    asked = tokens[:, :shared] != targets.numbers(tok.PAD)[0]
     assert torch.equal(inputs["input_ids"][:, start : start + shared][asked], tokens[:, :shared][asked])
     assert (real[:, start - 1 : start - 1 + shared] - quick[:, :shared])[asked].abs().max() < 1e-4
 
@@ -148,7 +148,7 @@ def test_kept_blocks_hold_all_that_is_written() -> None:
 
 
 def test_owners_name_the_field_of_every_answered_token() -> None:
-    tokens, owners = wording.whole(TRUTH)
+    tokens, owners = targets.whole(TRUTH)
     said = [token for token, owner in zip(tokens, owners, strict=True) if owner == CHEQUE.names.index("lieu")]
     assert tok.core().decode(said) == 'Saint-Étienne", "devise": "'
     first = [token for token, owner in zip(tokens, owners, strict=True) if owner == 0]
@@ -156,32 +156,32 @@ def test_owners_name_the_field_of_every_answered_token() -> None:
 
 
 def test_each_token_points_at_the_ink_that_says_it() -> None:
-    script = pointing.Script.along("3 mai 24", range(8), 7.0)
-    xs = [x for x, _ in pointing.value_points("date", "2024-05-03", script)]
+    script = supervision.Script.along("3 mai 24", range(8), 7.0)
+    xs = [x for x, _ in supervision.value_points("date", "2024-05-03", script)]
     assert xs == [6, 6, 6, 7, -1, 2, 3, -1, 0, 0]
-    script = pointing.Script.along("#1 234,50 €", range(11), 7.0)
-    xs = [x for x, _ in pointing.value_points("montant_numerique", "1234.50", script)]
+    script = supervision.Script.along("#1 234,50 €", range(11), 7.0)
+    xs = [x for x, _ in supervision.value_points("montant_numerique", "1234.50", script)]
     assert xs == [1, 3, 4, 5, -1, 7, 8]
-    tokens, owners = wording.single("montant_lettres", "cent vingt-deux")
-    script = pointing.Script.along("Cent vingt-deux", range(15), 7.0)
-    points = pointing.of_tokens(
-        tokens, owners, {1: pointing.value_points("montant_lettres", "cent vingt-deux", script)}
+    tokens, owners = targets.single("montant_lettres", "cent vingt-deux")
+    script = supervision.Script.along("Cent vingt-deux", range(15), 7.0)
+    points = supervision.of_tokens(
+        tokens, owners, {1: supervision.value_points("montant_lettres", "cent vingt-deux", script)}
     )
     assert [x for x, _ in points.tolist() if x >= 0] == [0, 5, 11]
 
 
 def test_a_date_that_says_something_else_points_nowhere() -> None:
-    script = pointing.Script.along("4/5/2024", range(8), 7.0)
-    assert set(pointing.value_points("date", "2024-05-03", script)) == {pointing.NOWHERE}
+    script = supervision.Script.along("4/5/2024", range(8), 7.0)
+    assert set(supervision.value_points("date", "2024-05-03", script)) == {supervision.NOWHERE}
 
 
 def test_attention_goes_astray_where_it_does_not_look() -> None:
     where = vision.places((2, 8), torch.zeros(1, 2, dtype=torch.long))
     looks = torch.tensor([[[[0.7, 0.1, 0.1, 0.1]]]])
     here, there, nowhere = (torch.tensor([[[x, 16.0]]]) for x in (16.0, 112.0, -1.0))
-    assert speech.astray(looks, where, here) == pytest.approx(-np.log(0.7), abs=1e-6)
-    assert speech.astray(looks, where, there) == pytest.approx(-np.log(0.1), abs=1e-6)
-    assert speech.astray(looks, where, nowhere) == 0
+    assert forward.astray(looks, where, here) == pytest.approx(-np.log(0.7), abs=1e-6)
+    assert forward.astray(looks, where, there) == pytest.approx(-np.log(0.1), abs=1e-6)
+    assert forward.astray(looks, where, nowhere) == 0
 
 
 # The throw-away head
@@ -197,6 +197,6 @@ def test_decoding_drops_blanks_and_repetitions() -> None:
 
 def test_the_given_alignment_spells_the_line() -> None:
     image, text = draw_line(random.Random(3), "patrick-hand", (384, 32), 0.0, text="cent trente euros")
-    aligned = align.frames(384, text, align.found(np.asarray(image), text, "patrick-hand"))
+    aligned = supervision.frames(384, text, supervision.found(np.asarray(image), text, "patrick-hand"))
     letters = {number: letter for letter, number in NUMBER.items()}
     assert "".join(letters[n] for n in aligned if n > 0) == text

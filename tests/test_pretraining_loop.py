@@ -10,11 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from trainer.pretraining import checkpoint, export, run  # noqa: E402
-from trainer.pretraining.checkpoint import BadCheckpoint, Progress  # noqa: E402
-from trainer.pretraining.lines import HeadsStage, LinesStage  # noqa: E402
-from trainer.pretraining.loop import Plan, rate, train  # noqa: E402
-from trainer.pretraining.reading import ChequesStage, ReadingStage  # noqa: E402
+from research.pretraining import checkpoint, export, run  # noqa: E402
+from research.pretraining.checkpoint import BadCheckpoint, Progress  # noqa: E402
+from research.pretraining.lines import HeadsStage, LinesStage  # noqa: E402
+from research.pretraining.loop import Plan, rate, train  # noqa: E402
+from research.pretraining.reading import ChequesStage, ReadingStage  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

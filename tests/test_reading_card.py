@@ -10,15 +10,16 @@ import pytest
 import typer
 
 from chequemate import compare, evaluate, read, replay
-from cheques.reading import card as cards
-from cheques.reading import reader as readers
-from cheques.reading.card import Card, reader_here, uses_card
-from cheques.reading.reader import ReaderError
 from cheques.settings import Settings, settings
+from reader import gpu_lock as cards
+from reader import reading as readers
+from reader.gpu_lock import Card, uses_card
+from reader.open_reader import reader_here
+from reader.reading import ReaderError
 from tests.test_trainer_retrain import LESSONS
 from tests.test_trainer_verbs import folder_of
 from tests.trainer_parts import FakeReader, runner
-from trainer import exchange
+from trainer import export_import
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +109,7 @@ def test_verbs_that_read_borrow_the_card(verb: str, reader: Watching, tmp_path: 
 
 
 def test_a_merged_or_imported_adapter_is_tried_on_a_borrowed_card(reader: Watching, tmp_path: Path) -> None:
-    exchange._readings(settings(), None, 1)
+    export_import._readings(settings(), None, 1)
     assert reader.held == [True, True]
 
 

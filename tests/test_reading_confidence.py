@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from cheques.fields import CHEQUE, Field, Form
-from cheques.reading.answers import calibration_of, reading, values_in
-from cheques.reading.confidence import FILE, FORCED, PRIOR, Calibration, Token, cross_checks, fit, token_evidence
-from cheques.reading.prompt import answer
-from cheques.reading.reader import Adapter
+from reader.confidence import FILE, FORCED, PRIOR, Calibration, Token, cross_checks, fit, token_evidence
+from reader.parse_answer import calibration_of, reading, values_in
+from reader.prompt import answer
+from reader.reading import Adapter
 
 VALUES = {
     "montant_numerique": "12.10",

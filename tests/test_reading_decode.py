@@ -10,12 +10,12 @@ from PIL import Image
 
 from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE, Field, Form
-from cheques.reading.grammar import Grammar
-from cheques.reading.local import LocalReader
-from cheques.reading.local_model import with_torchvision
-from cheques.reading.prompt import messages
-from cheques.reading.reader import Reading
 from cheques.settings import MODELS
+from reader.grammar import Grammar
+from reader.local.local_reader import LocalReader
+from reader.local.model import with_torchvision
+from reader.prompt import messages
+from reader.reading import Reading
 
 FORM = Form((Field("total", "amount"), Field("date", "date"), Field("payé", "choice", choices=("oui", "non"))))
 

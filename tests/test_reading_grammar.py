@@ -13,11 +13,11 @@ from hypothesis.strategies import characters, from_regex, sampled_from
 from transformers import AutoTokenizer
 
 from cheques.fields import CHEQUE, PATTERNS, Field, Form
-from cheques.reading.grammar import Grammar, fits, holds, longest_answer, pattern
-from cheques.reading.prompt import answer
-from cheques.reading.reader import ReaderError
 from cheques.settings import MODELS
 from cheques.values import canonical
+from reader.grammar import Grammar, fits, holds, longest_answer, pattern
+from reader.prompt import answer
+from reader.reading import ReaderError
 
 INVOICE = Form(
     (

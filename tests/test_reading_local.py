@@ -15,12 +15,12 @@ from PIL import Image, ImageDraw
 
 from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE, Field, Form
-from cheques.reading import local
-from cheques.reading.grammar import fits
-from cheques.reading.local import LocalReader
-from cheques.reading.local_model import with_torchvision
-from cheques.reading.reader import Adapter, ReaderError, Reading
 from cheques.settings import MODELS, Settings
+from reader.grammar import fits
+from reader.local import local_reader
+from reader.local.local_reader import LocalReader
+from reader.local.model import with_torchvision
+from reader.reading import Adapter, ReaderError, Reading
 
 SMALL = MODELS / "small"
 INVOICE = Form((Field("numero", "text"), Field("total", "amount"), Field("payé", "choice", choices=("oui", "non"))))
@@ -233,7 +233,7 @@ def foreign_tokenizer(folder: Path) -> None:
 def test_out_of_memory_halves_the_batch_until_it_fits(
     reader: LocalReader, cheques: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fitting = local.decode
+    fitting = local_reader.decode
     tried: list[int] = []
 
     def small_card(model: Any, inputs: Any, grammar: Any, matchers: list[Any], *rest: Any) -> Any:
@@ -242,14 +242,14 @@ def test_out_of_memory_halves_the_batch_until_it_fits(
             raise torch.OutOfMemoryError
         return fitting(model, inputs, grammar, matchers, *rest)
 
-    monkeypatch.setattr(local, "decode", small_card)
+    monkeypatch.setattr(local_reader, "decode", small_card)
     readings = reader.read([*cheques, cheques[0], cheques[1]], INVOICE)
     assert [len(readings), tried] == [5, [5, 2, 3, 1, 2]]
 
     def no_card(*_: Any) -> Any:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(local, "decode", no_card)
+    monkeypatch.setattr(local_reader, "decode", no_card)
     with pytest.raises(ReaderError, match="out of GPU memory"):
         reader.read(cheques, INVOICE)
 

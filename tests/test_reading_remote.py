@@ -13,11 +13,12 @@ from safetensors.numpy import load_file
 
 from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE
-from cheques.reading.grammar import pattern
-from cheques.reading.prompt import question
-from cheques.reading.reader import ReaderError, open_reader
-from cheques.reading.remote import RemoteReader, tokens_of
 from cheques.settings import Settings
+from reader.grammar import pattern
+from reader.open_reader import open_reader
+from reader.prompt import question
+from reader.reading import ReaderError
+from reader.remote.remote_reader import RemoteReader, tokens_of
 from tests.remote_parts import TEXT, VISION, FakeVllm, adapter, serving, settings_for
 
 

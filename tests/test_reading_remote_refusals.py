@@ -11,10 +11,10 @@ import requests
 from PIL import Image
 
 from cheques.fields import CHEQUE
-from cheques.reading import remote_server
-from cheques.reading.reader import Adapter, ReaderError, Unreadable
-from cheques.reading.remote import RemoteReader
 from cheques.settings import Settings
+from reader.reading import Adapter, ReaderError, Unreadable
+from reader.remote import server as remote_server
+from reader.remote.remote_reader import RemoteReader
 from tests.remote_parts import FakeVllm, Protocol, adapter, serving, settings_for
 
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE
-from cheques.reading.local import LocalReader
-from cheques.reading.local_model import quick_sight, vision_tower, with_torchvision
-from cheques.reading.paper import readable
 from cheques.settings import MODELS
+from reader.local.local_reader import LocalReader
+from reader.local.model import quick_sight, vision_tower, with_torchvision
+from reader.prompt import fit_to_model
 from trainer.collate import Collator
 
 SMALL = MODELS / "small"
@@ -36,14 +36,14 @@ def processor() -> Any:
 
 
 def test_specks_and_ribbons_get_paper_around_them() -> None:
-    assert readable(Image.new("L", (1, 1))).size == (32, 32)
-    assert readable(Image.new("RGB", (2_400, 50))).size == (2_400, 300)
-    assert readable(Image.new("RGB", (640, 288))).size == (640, 288)
+    assert fit_to_model(Image.new("L", (1, 1))).size == (32, 32)
+    assert fit_to_model(Image.new("RGB", (2_400, 50))).size == (2_400, 300)
+    assert fit_to_model(Image.new("RGB", (640, 288))).size == (640, 288)
 
 
 @pytest.mark.parametrize("size", [(3508, 2480), (2067, 945), (40_000, 50)])
 def test_a_large_scan_is_brought_to_a_megapixel_in_its_proportions(size: tuple[int, int]) -> None:
-    width, height = readable(Image.new("RGB", size)).size
+    width, height = fit_to_model(Image.new("RGB", size)).size
     assert 990_000 < width * height <= 1_000_000
     assert width / height == pytest.approx(min(size[0] / size[1], 8), rel=0.01)
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from chequemate.read import read
 from cheques.drawing import draw_cheque
 from cheques.fields import Form
-from cheques.reading import reader as readers
-from cheques.reading.reader import Adapter, ReaderError, Reading
 from cheques.settings import settings
+from reader import reading as readers
+from reader.reading import Adapter, ReaderError, Reading
 
 app = typer.Typer()
 app.command()(read)

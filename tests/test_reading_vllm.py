@@ -20,12 +20,12 @@ from PIL import Image
 
 from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE
-from cheques.reading import local_model
-from cheques.reading.grammar import fits
-from cheques.reading.local import LocalReader
-from cheques.reading.reader import Adapter, ReaderError, Reading
-from cheques.reading.remote import RemoteReader
 from cheques.settings import MODELS, Settings
+from reader.grammar import fits
+from reader.local import model as local_model
+from reader.local.local_reader import LocalReader
+from reader.reading import Adapter, ReaderError, Reading
+from reader.remote.remote_reader import RemoteReader
 from tests.test_reading_local import hostile, settings_for
 from trainer.recipe import LoraRecipe
 
@@ -66,7 +66,7 @@ class Vllm:
             port = free.getsockname()[1]
         self.url, self.log = f"http://127.0.0.1:{port}", folder / "vllm.log"
         # vLLM imports torchvision in processes of its own, which has no compiled operators for a CPU.
-        site = "from cheques.reading.local_model import with_torchvision\n\nwith_torchvision()\n"
+        site = "from reader.local.model import with_torchvision\n\nwith_torchvision()\n"
         (folder / "sitecustomize.py").write_text(site)
         about = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
         command = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", SMALL, "--host", "127.0.0.1"]

@@ -12,11 +12,11 @@ from rich.progress import Progress
 from chequemate.demo import prepare
 from chequemate.stack import Stack
 from cheques.settings import Settings
+from store.draw import Draw
 from studio.client import Studio
 from studio.formats import read_config
 from tests.conftest import ANY_PORTS
 from tests.test_loop import run
-from trainer.draw import Draw
 
 pytestmark = [pytest.mark.integration, pytest.mark.proof]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.certify import NEVER, certify, curve, least, outlook
+from study.certified_reading import NEVER, certify, curve, least, outlook
 
 
 def exam(n: int, seed: int, error: float = 0.3) -> tuple[np.ndarray, np.ndarray, float]:

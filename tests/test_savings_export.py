@@ -9,13 +9,13 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from backend.savings import savings as figures_of
-from backend.work import work_of
+from backend.arms import work_of
 from chequemate.savings import savings
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.export import BadExport, read_export
 from studio.formats import Label, label
 from studio.planted import RECORD, Planted
+from study.savings import savings as figures_of
 from tests.conftest import LabelStudio
 
 app = Typer()

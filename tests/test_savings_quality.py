@@ -7,24 +7,25 @@ from pathlib import Path
 import pytest
 
 from backend.dashboard.annotations import Annotations
-from backend.quality import right
-from backend.work import Arm, Work
+from store.draw import Draw, Place, wants_second
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.formats import Label
-from studio.second import ask_second
+from studio.overlap import ask_second
+from study.quality import right
+from study.timed_annotation import Arm, TimedAnnotation
 from tests.backend_parts import noise
 from tests.conftest import LabelStudio
 from tests.test_dashboard_figures import FakeStudio
-from trainer.draw import Draw, Place
-from trainer.second import wants_second
 
 XML = DEFAULT_CONFIG.read_text(encoding="utf-8")
 TRUE = {"date": "2024-05-03", "lieu": "Lyon"}
 
 
-def given(task: int, who: int, lieu: str = "Lyon", arm: Arm | None = "blind", true: bool = False) -> Work:
+def given(task: int, who: int, lieu: str = "Lyon", arm: Arm | None = "blind", true: bool = False) -> TimedAnnotation:
     values = TRUE | {"lieu": lieu}
-    return Work(task, 10 * task + who, who, 30.0, 60.0 * task + who, arm, True, values=values, ground_truth=true)
+    return TimedAnnotation(
+        task, 10 * task + who, who, 30.0, 60.0 * task + who, arm, True, values=values, ground_truth=true
+    )
 
 
 def test_a_second_annotation_counts_its_cheque_once() -> None:
@@ -44,7 +45,7 @@ def test_a_ground_truth_goes_before_a_second_opinion() -> None:
 
 
 def test_who_does_a_cheque_twice_is_no_second_opinion() -> None:
-    again = Work(1, 99, 1, 30.0, 500.0, "blind", True, values=TRUE)
+    again = TimedAnnotation(1, 99, 1, 30.0, 500.0, "blind", True, values=TRUE)
     assert right([given(1, 1, "Nice"), again]).cheques == (0, 0)
     # The later of two labels by the same person is what that person says.
     found = right([given(1, 1, "Nice"), given(1, 2), again, given(2, 1), given(2, 2)])

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.quality import waved_through
-from backend.savings import savings
-from backend.work import Work
-from bench.annotators import FIELDS, Team, naive, play
+from research.bench.annotators import FIELDS, Team, naive, play
+from study.quality import waved_through
+from study.savings import savings
+from study.timed_annotation import TimedAnnotation
 
 RUNS = 100
 
@@ -81,9 +81,11 @@ def test_no_annotation_at_all() -> None:
     }
 
 
-def cheque(number: int, **more: object) -> Work:
+def cheque(number: int, **more: object) -> TimedAnnotation:
     shown = None if number % 2 else {"date": "2024-05-03"}
-    base = Work(number, number, 1, 30.0 + number % 7, 60.0 * number, "blind" if number % 2 else "prelabel", True)
+    base = TimedAnnotation(
+        number, number, 1, 30.0 + number % 7, 60.0 * number, "blind" if number % 2 else "prelabel", True
+    )
     return replace(base, values={"date": "2024-05-03"}, shown=shown, **more)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chequemate.checks import configuration
+from chequemate.doctor.checks import configuration
 from cheques import settings as module
 from cheques.settings import BadSettings, Settings, remarks
 from tests.backend_parts import FakeReader, fetch

@@ -13,11 +13,11 @@ from chequemate.connect import TITLE, attach, auth_header, begin, remarks
 from chequemate.stack import Stack
 from cheques.drawing.folder import write_folder
 from cheques.settings import Settings
+from store.projects import join, joined, leave, served
+from store.versions import Versions
 from studio.client import SAMPLING, Project, Studio
 from studio.config import DEFAULT_CONFIG, BadConfig, read_config
 from studio.connection import StudioError
-from studio.projects import join, joined, leave, served
-from trainer.versions import Versions
 
 XML = DEFAULT_CONFIG.read_text(encoding="utf-8")
 CONFIG = read_config(XML)

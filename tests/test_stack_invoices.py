@@ -12,13 +12,13 @@ from PIL import Image, ImageDraw
 from chequemate.connect import attach, begin, fields_read, remarks
 from chequemate.stack import Stack
 from cheques.drawing.hands import font
+from store.versions import Versions
 from studio.client import Studio
 from studio.config import read_config
 from studio.formats import region
 from tests.browser import browser_page
 from tests.test_loop_page import SHOTS
 from tests.test_stack_connect import LONGEST, until
-from trainer.versions import Versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.proof]
 

@@ -14,7 +14,7 @@ import requests
 from PIL import Image
 
 from cheques.images import BadImage
-from cheques.reading.reader import Reading
+from reader.reading import Reading
 from studio import client as client_module
 from studio.client import Project, Studio, StudioError
 from studio.config import DEFAULT_CONFIG, read_config

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cheques.fields import CHEQUE
-from cheques.reading.reader import Reading
+from reader.reading import Reading
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.formats import disagreements, label, prediction, truth
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from cheques.reading.reader import Reading
+from reader.reading import Reading
 from studio.config import read_config
 from studio.formats import label, prediction
 from studio.images import fetch_image

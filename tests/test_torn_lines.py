@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.dashboard.exam import said
-from backend.said import SAID, keep, kept
+from store.blind_readings import SAID, keep, kept
 from studio.planted import RECORD, Planted, Record
 
 # "ç" is two bytes, of which the disk took one.

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from cheques.fields import CHEQUE
-from cheques.reading.base import base_identity
 from cheques.settings import Settings
+from reader.base_model import base_identity
+from store.versions import LESSONS, WEIGHTS, Version, VersionError, Versions
 from tests.trainer_parts import Err, FakeReader, cheques
 from trainer.dataset import Example
 from trainer.progress import progress_of
 from trainer.retrain import judge_brought
-from trainer.versions import LESSONS, WEIGHTS, Version, VersionError, Versions
 
 EXAM = cheques(50, first=100)
 BASE = base_identity(Settings(_env_file=None).model)  # type: ignore[call-arg]

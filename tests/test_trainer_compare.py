@@ -8,10 +8,10 @@ import pytest
 
 from cheques.fields import CHEQUE
 from cheques.settings import MODELS
+from study.metrics import Interval
 from tests.trainer_parts import FakeReader, cheques
 from trainer.compare import Entry, enough, gains_on_first
 from trainer.evaluate import evaluate
-from trainer.metrics import Interval
 from trainer.presets import check_fits, recipe_for
 from trainer.recipe import LoraRecipe, TrainingError
 

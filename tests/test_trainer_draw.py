@@ -12,7 +12,7 @@ from PIL import Image
 
 from cheques.drawing import draw_cheque
 from cheques.drawing.banks import BANKS
-from trainer.draw import Draw, Place, Shares, turns
+from store.draw import Draw, Place, Shares, turns
 
 FORK = multiprocessing.get_context("fork")
 

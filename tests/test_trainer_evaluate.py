@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from cheques.fields import CHEQUE
-from cheques.reading.reader import Reading, Unreadable
+from reader.reading import Reading, Unreadable
+from store.draw import pixels_digest
+from study import metrics
 from tests.trainer_parts import FakeReader, cheques
-from trainer import metrics
 from trainer.dataset import DataError, dataset_hash, kept_apart, openable, read_folder
-from trainer.draw import pixels_digest
 from trainer.evaluate import evaluate, valid_json
 from trainer.recipe import LoraRecipe
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cheques.reading.base import CONFIG, base_identity, other_base
-from cheques.reading.reader import ReaderError
 from cheques.settings import Settings
+from reader.base_model import CONFIG, base_identity, other_base
+from reader.reading import ReaderError
+from store.versions import Version, VersionError, Versions
 from tests.test_reading_local import made_adapter
 from tests.trainer_parts import toy_model
-from trainer import exchange, lora
-from trainer.exchange import export_adapter, export_merged, import_adapter, must_read
-from trainer.versions import Version, VersionError, Versions
+from trainer import export_import, lora
+from trainer.export_import import export_adapter, export_merged, import_adapter, must_read
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def test_merged_weights_are_a_model_that_reads_as_the_adapter_does(
 ) -> None:
     out = tmp_path / "merged"
     export_merged(version, out, settings)
-    with_adapter = exchange._readings(settings, version.adapter)
-    assert exchange._readings(settings, None) != with_adapter
-    merged = exchange._readings(settings.model_copy(update={"model": str(out)}), None)
+    with_adapter = export_import._readings(settings, version.adapter)
+    assert export_import._readings(settings, None) != with_adapter
+    merged = export_import._readings(settings.model_copy(update={"model": str(out)}), None)
     assert sum(one != other for one, other in zip(merged, with_adapter, strict=True)) <= 2
     assert not list(tmp_path.glob(".merged-*"))
 
@@ -88,7 +88,7 @@ def test_an_adapter_is_neither_read_with_nor_merged_nor_imported_over_other_weig
     here = settings.model_copy(update={"model": str(trained_elsewhere(model, tmp_path / "toy"))})
     said = rf"trained on another base \({version.base}\).*set CHEQUEMATE_MODEL to that one"
     with pytest.raises(ReaderError, match=said):
-        exchange._readings(here, version.adapter)
+        export_import._readings(here, version.adapter)
     with pytest.raises(ReaderError, match=said):
         export_merged(version, tmp_path / "merged", here)
     export_adapter(version, tmp_path / "out")

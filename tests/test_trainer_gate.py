@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cheques.fields import CHEQUE
-from trainer.gate import Decision, Right, Safety, decide
+from study.gate import Decision, Right, Safety, decide
 
 FIELDS = CHEQUE.names
 SAFE = Safety(valid_json=1.0, base_valid_json=1.0, unlabelled=300, same=56, compared=56)

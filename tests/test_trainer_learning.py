@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from study.learning_curve import Lack, Point, fit, lacking, levels, own_interval
 from tests.learning_parts import exams, law, points
-from trainer.learning import Lack, Point, fit, lacking, levels, own_interval
 
 FLAT = law(0.38, 1.0, 1.0, 1.0)
 TRUTHS = {

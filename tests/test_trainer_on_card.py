@@ -14,14 +14,15 @@ import torch
 
 from cheques.fields import CHEQUE
 from cheques.settings import Settings
+from reader.local.model import card_gib
+from store.versions import Versions
 from tests.test_trainer_retrain import EXAM, LESSONS, fake_training
 from tests.trainer_parts import FakeReader
 from trainer import lora, training
 from trainer import retrain as retraining
-from trainer.lora import card_gib, load
+from trainer.lora import load
 from trainer.presets import recipe_here
 from trainer.recipe import LoraRecipe, Trained, TrainingError
-from trainer.versions import Versions
 
 LARGE = "Qwen/Qwen2.5-VL-32B-Instruct"
 

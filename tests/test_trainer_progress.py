@@ -14,6 +14,7 @@ from typer.testing import Result
 
 from chequemate import progress as verb
 from cheques.settings import settings
+from store.versions import VersionError, Versions
 from tests.learning_parts import exams, law, project
 from tests.test_trainer_retrain import go
 from tests.test_trainer_versions import add
@@ -21,7 +22,6 @@ from tests.trainer_parts import runner
 from trainer import retrain as retraining
 from trainer import training
 from trainer.progress import FILE, MORE, as_json, progress_of, sentence
-from trainer.versions import VersionError, Versions
 
 Run = Callable[..., Result]
 TRUTH = law(0.35, 0.0, 0.5, 100)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from cheques.fields import CHEQUE, Form
-from cheques.reading.base import base_identity
 from cheques.settings import Settings, settings
+from reader.base_model import base_identity
+from store.versions import WEIGHTS, Version, Versions
 from tests.test_trainer_versions import add
 from tests.trainer_parts import Err, FakeReader, cheques
 from trainer import retrain as retraining
@@ -19,7 +20,6 @@ from trainer import training
 from trainer.dataset import Example
 from trainer.recipe import LoraRecipe, Trained, TrainingError
 from trainer.retrain import Step, retrain
-from trainer.versions import WEIGHTS, Version, Versions
 
 LESSONS, EXAM = cheques(30), cheques(50, first=100)
 TRAININGS: list[int] = []
@@ -209,7 +209,7 @@ def test_a_full_disk_is_said_in_one_line_and_costs_nothing(tmp_path: Path, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for step in ("trainer.versions.sync_tree", "trainer.report.write_card"):
+    for step in ("store.versions.sync_tree", "trainer.report.write_card"):
         with monkeypatch.context() as patch, pytest.raises(TrainingError, match="No space left on device; free some"):
             patch.setattr(step, full)
             go(tmp_path)

@@ -13,9 +13,9 @@ from safetensors import safe_open
 
 from cheques.fields import CHEQUE
 from cheques.images import BadImage
-from cheques.reading.base import base_identity
-from cheques.reading.prompt import answer
 from cheques.settings import Settings
+from reader.base_model import base_identity
+from reader.prompt import answer
 from tests.trainer_parts import cheques, toy_model
 from trainer import training
 from trainer.dataset import Example
@@ -96,8 +96,8 @@ def test_an_adapter_on_both_towers_that_lowers_the_loss(model: str, tmp_path: Pa
 
 
 def test_the_reloaded_adapter_reads_as_at_the_end_of_training(model: str, tmp_path: Path) -> None:
-    from cheques.reading.local import LocalReader
-    from cheques.reading.reader import Adapter
+    from reader.local.local_reader import LocalReader
+    from reader.reading import Adapter
 
     lessons = cheques(2)
     trained = run(lessons, model, tmp_path, replace(RECIPE, epochs=1))
@@ -224,9 +224,9 @@ def test_drawn_cheques_are_mixed_in_and_hard_lessons_seen_twice(model: str, tmp_
 def test_from_labels_to_a_version_with_the_real_reader(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cheques.reading.reader import open_reader
+    from reader.open_reader import open_reader
+    from store.versions import Versions
     from trainer import retrain as retraining
-    from trainer.versions import Versions
 
     monkeypatch.setattr(retraining, "CALIBRATED_ON", 2)
     settings = Settings(home=tmp_path, model=model, device="cpu")

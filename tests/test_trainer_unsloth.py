@@ -32,7 +32,7 @@ def _card_that_is_none() -> None:
     os.environ.update({f"UNSLOTH_{name}": "1" for name in switches})
     import torch
 
-    from cheques.reading.local_model import with_torchvision
+    from reader.local.model import with_torchvision
 
     with_torchvision()
     card = SimpleNamespace(name="none", total_memory=8 << 30, major=8, minor=0, multi_processor_count=1)
@@ -55,9 +55,9 @@ def keys_and_shapes(folder: Path) -> dict[str, Any]:
 
 
 def test_unsloth_and_peft_write_the_same_adapter(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cheques.reading.local import LocalReader
-    from cheques.reading.reader import Adapter
     from cheques.settings import Settings
+    from reader.local.local_reader import LocalReader
+    from reader.reading import Adapter
     from trainer import training
 
     monkeypatch.setattr(training, "PARITY", 2)

@@ -13,12 +13,12 @@ from typer.testing import Result
 from chequemate import compare, evaluate, train, versions
 from cheques.drawing import draw_cheque
 from cheques.settings import settings
+from store.versions import VersionError, Versions
 from tests.test_trainer_retrain import LESSONS, fake_training
 from tests.test_trainer_versions import add
 from tests.trainer_parts import FakeReader, runner
 from trainer import retrain, training
 from trainer.dataset import DataError, Example
-from trainer.versions import VersionError, Versions
 
 Run = Callable[..., Result]
 
@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     def err(name: str, truth: dict[str, str]) -> dict[str, str]:
         return truth | ({"date": ""} if name == "base" else {})
 
-    monkeypatch.setattr("cheques.reading.reader.open_reader", lambda _: FakeReader(LESSONS, err))
+    monkeypatch.setattr("reader.reading.open_reader", lambda _: FakeReader(LESSONS, err))
     settings.cache_clear()
     yield tmp_path / "home"
     settings.cache_clear()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cheques import disk
-from trainer.exchange import import_adapter
-from trainer.versions import WEIGHTS, Decision, Version, VersionError, Versions
+from store.versions import WEIGHTS, Decision, Version, VersionError, Versions
+from trainer.export_import import import_adapter
 
 
 def add(versions: Versions, decision: Decision = "promoted", weights: bytes = b"weights", **more: object) -> Version:
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_everything_as_it_was(versions: Versions, monkeypatch
 
     for step in ("sync_tree", "replace_file"):
         with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
-            patch.setattr(f"trainer.versions.{step}", full)
+            patch.setattr(f"store.versions.{step}", full)
             add(versions)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
         patch.setattr(disk.os, "fsync", full)

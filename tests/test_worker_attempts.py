@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from worker.attempts import Attempt, attempts, new_or_changed, record
+from store.training_history import Attempt, attempts, new_or_changed, record
 
 
 def test_new_and_changed_lessons_are_counted_by_id_and_time(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from cheques.images import BadImage
+from store.draw import Draw
+from store.training_history import attempts
+from store.versions import Versions
 from tests.backend_parts import noise
 from tests.jobs_parts import World
-from trainer.draw import Draw
-from trainer.versions import Versions
 from worker import jobs
-from worker.attempts import attempts
-from worker.job import JobFailed
+from worker.job_decorator import JobFailed
 from worker.jobs import prelabel, reconcile, retrain
 from worker.queue import QueueAway
 
@@ -224,7 +224,7 @@ def test_an_unforeseen_error_is_one_line_in_the_log_without_its_message(
 
 
 def test_two_of_a_kind_never_run_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.job.ALONE_SECONDS", 0.3)
+    monkeypatch.setattr("worker.job_decorator.ALONE_SECONDS", 0.3)
     world.folder.mkdir(parents=True)
     code = f"""
 import fcntl, time
@@ -246,6 +246,6 @@ time.sleep(60)
 
 
 def test_jobs_load_no_torch_before_they_train() -> None:
-    code = "import worker.jobs, worker.process, sys; print('torch' in sys.modules)"
+    code = "import worker.jobs, worker.rq_worker, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from cheques.fields import CHEQUE
+from store.draw import Draw
 from studio.formats import Label
 from tests.trainer_parts import cheques
-from trainer.draw import Draw
-from worker.lessons import examples
+from worker.labelled_examples import examples
 
 
 def test_a_field_without_a_canonical_form_is_masked_and_its_label_stays_a_lesson(tmp_path: Path) -> None:

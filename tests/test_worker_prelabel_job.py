@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from store.versions import Versions
 from tests.jobs_parts import World
 from tests.worker_parts import XML, FakeBackend
-from trainer.versions import Versions
 from worker import jobs
 from worker.jobs import prelabel, reconcile
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from cheques.settings import Settings
+from store.draw import Draw
 from studio.client import Stored
 from studio.config import Config
 from tests.backend_parts import drawn, noise
 from tests.worker_parts import CONFIG, FakeBackend, FakeStudio, Killed, own_score
-from trainer.draw import Draw
 from worker import prelabelling
+from worker.backend_client import VersionChanged
 from worker.prelabelling import Pile, Prelabelled
-from worker.reading import VersionChanged
 
 
 @pytest.fixture

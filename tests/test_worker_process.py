@@ -15,7 +15,7 @@ import pytest
 import redis
 from rq import Callback
 
-from chequemate.checks import failed_jobs
+from chequemate.doctor.checks import failed_jobs
 from cheques.settings import MODELS, Settings
 from tests.redis_parts import RedisServer
 from worker.queue import (
@@ -42,7 +42,7 @@ def say(line):
 
 def waits(name):
     def work(project, **arguments):
-        from worker.job import progress
+        from worker.job_decorator import progress
         if os.environ.get("LOADS") == name:
             from trainer.lora import load
             from trainer.recipe import LoraRecipe
@@ -65,7 +65,7 @@ class Finder:
     def create_module(self, spec):
         return types.ModuleType(spec.name)
     def exec_module(self, module):
-        from worker.job import job
+        from worker.job_decorator import job
         for name in ("retrain", "prelabel", "reconcile"):
             setattr(module, name, job(waits(name)))
 

@@ -17,7 +17,7 @@ from studio.client import Task
 from tests.backend_parts import PAYEE, FakeReader, NoReader, fetch, settings_in
 from tests.redis_parts import free_port
 from tests.worker_parts import CONFIG, XML
-from worker.reading import Backend, BackendError, VersionChanged
+from worker.backend_client import Backend, BackendError, VersionChanged
 
 TASKS = [Task(1, "/image/1", False), Task(2, "/text/2", False), Task(3, "/image/3", False)]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cheques.fields import CHEQUE, EMPTY
-from cheques.reading.reader import Reading
-from worker import sights as module
-from worker.sights import Sights, compact, signal
+from reader.reading import Reading
+from worker import acquisition_cache as module
+from worker.acquisition_cache import Sights, compact, signal
 
 WORTH = np.ones(len(CHEQUE.names))
 

@@ -13,11 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cheques.fields import CHEQUE, Form
-from cheques.reading.prompt import answer
-from cheques.reading.reader import Adapter, Reading
 from cheques.settings import MODELS
+from reader.prompt import answer
+from reader.reading import Adapter, Reading
+from store.draw import pixels_digest
 from trainer.dataset import Example, example
-from trainer.draw import pixels_digest
 
 TRUTH = {
     "montant_numerique": "120.50",

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cheques.reading.reader import Reading
+from reader.reading import Reading
+from store.unread import Unread
 from studio.client import Labels, Project, Stored, StudioError, Task
 from studio.config import DEFAULT_CONFIG, Config, read_config
 from studio.formats import Label
-from studio.unread import Unread
 
 XML = DEFAULT_CONFIG.read_text(encoding="utf-8")
 CONFIG = read_config(XML)
@@ -131,7 +131,7 @@ class FakeBackend:
     unread: dict[int, Unread] = field(default_factory=dict)
 
     def read(self, tasks: Sequence[Task], version: str) -> dict[int, Reading | None]:
-        from worker.reading import VersionChanged
+        from worker.backend_client import VersionChanged
 
         if version != self.version:
             raise VersionChanged(f"{self.version} is in service, no longer {version}")

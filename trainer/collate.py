@@ -9,8 +9,7 @@ from typing import Any
 from PIL.Image import Image
 
 from cheques.fields import Form
-from cheques.reading.paper import readable
-from cheques.reading.prompt import answer, conversation, messages
+from reader.prompt import answer, conversation, fit_to_model, messages
 
 IGNORED = -100
 
@@ -39,7 +38,7 @@ class Collator:
         batch = dict(
             self.processor(
                 text=texts,
-                images=[readable(image) for image, _ in cheques],
+                images=[fit_to_model(image) for image, _ in cheques],
                 padding=True,
                 padding_side="right",
                 return_tensors="pt",

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from study.metrics import Interval, paired_gain
 from trainer.evaluate import Scores
-from trainer.metrics import Interval, paired_gain
 
 THOUSAND = 1000
 FEWEST = 10  # cheques; with fewer no model can be called worse than another

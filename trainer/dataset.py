@@ -14,9 +14,9 @@ from PIL.Image import Image
 
 from cheques.fields import Form
 from cheques.images import BadImage, open_image
-from cheques.reading.base import base_identity
 from cheques.values import canonical_values
-from trainer.draw import pixels_digest
+from reader.base_model import base_identity
+from store.draw import pixels_digest
 
 TRUTH = "truth.jsonl"
 

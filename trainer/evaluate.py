@@ -14,12 +14,12 @@ from rapidfuzz.distance import Levenshtein
 
 from cheques.fields import UNREADABLE, Form
 from cheques.images import BadImage
-from cheques.reading.grammar import fits
-from cheques.reading.reader import Adapter, Reader, Reading, read_each
 from cheques.values import exact
-from trainer import metrics
+from reader.grammar import fits
+from reader.reading import Adapter, Reader, Reading, read_each
+from study import metrics
+from study.gate import Right, as_right
 from trainer.dataset import Example
-from trainer.gate import Right, as_right
 
 AT_ONCE = 16  # images open at a time; the reader makes its own batches of them
 MISREAD = (0.01, 0.001)

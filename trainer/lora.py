@@ -20,11 +20,12 @@ from safetensors.torch import save_file
 
 from cheques.disk import sync_folder
 from cheques.fields import Form
-from cheques.reading.base import base_identity
-from cheques.reading.local_model import as_read, fast_bfloat16, quick_sight, with_torchvision
+from reader.base_model import base_identity
+from reader.local.model import as_read, card_gib, fast_bfloat16, quick_sight, with_torchvision
+from study.gate import Precision
 from trainer.collate import Collator
 from trainer.presets import check_fits
-from trainer.recipe import LoraRecipe, Precision, TrainingError
+from trainer.recipe import LoraRecipe, TrainingError
 
 Cheques = Sequence[tuple[Image, Mapping[str, str | None]]]  # None: not known, nothing is learned of it
 CLIP = 1.0
@@ -94,7 +95,7 @@ class Engine:
 
     def readings(self, images: Sequence[Image], form: Form) -> list[dict[str, str]]:
         """The values that the trained model reads, as the reader will read them; nothing can be trained after it."""
-        from cheques.reading.local import LocalReader
+        from reader.local.local_reader import LocalReader
 
         self.model.config.use_cache = True
         as_read(self.model)
@@ -199,16 +200,6 @@ def load(
         line = " ".join(str(error).split())[:200]
         raise TrainingError(f"{model} cannot be trained ({line}): set CHEQUEMATE_MODEL to a Qwen-VL") from None
     return Engine(name, network, processor, recipe, base_identity(model))
-
-
-def card_gib(device: str = "auto") -> float | None:
-    """GiB of a card, what others hold of it included; None where torch cannot train on it."""
-    if device == "cpu" or not torch.cuda.is_available():
-        return None
-    try:
-        return float(torch.cuda.get_device_properties("cuda" if device == "auto" else device).total_memory) / 2**30
-    except (AssertionError, RuntimeError, ValueError):  # no such card, or no device at all
-        return None
 
 
 def release() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from study.metrics import BINS
 from trainer.evaluate import Scores
-from trainer.metrics import BINS
 
 STRATEGY = {"random": "#9aa5b1", "uncertainty": "#d97a1d", "diverse": "#5a9a5a", "active": "#2f6fb0"}
 COLOURS = ("#9aa5b1", "#2f6fb0", "#d97a1d")

@@ -44,7 +44,7 @@ def recipe_here(settings: Settings) -> LoraRecipe:
     """The recipe for the model of the settings on this machine, as torch sees it."""
     if settings.device == "cpu" or _width(settings.model) <= SMALL_WIDTH:
         return recipe_for(settings.model)
-    from trainer.lora import card_gib
+    from reader.local.model import card_gib
 
     return recipe_for(settings.model, card_gib(settings.device), reads_elsewhere=settings.reader_url is not None)
 

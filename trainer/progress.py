@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 
 from cheques.disk import replace_file
-from cheques.reading.base import differs
-from trainer.learning import Curve, Lack, Needed, Point, fit, lacking, own_interval
-from trainer.versions import Version, Versions
+from reader.base_model import differs
+from store.versions import Version, Versions
+from study.learning_curve import Curve, Lack, Needed, Point, fit, lacking, own_interval
 
 FILE = "learning.json"
 MORE = 100  # labels

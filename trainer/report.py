@@ -13,15 +13,15 @@ from typing import Any
 from jinja2 import Environment
 
 from cheques.fields import UNREADABLE
+from store.versions import WEIGHTS, Version
+from study.gate import Decision
+from study.metrics import at_most, measurable_from, paired_gain
 from trainer import plots
-from trainer.card import write_card
-from trainer.contest import Contest
 from trainer.dataset import Example
 from trainer.evaluate import Judged, Scores
-from trainer.gate import Decision
-from trainer.metrics import at_most, measurable_from, paired_gain
+from trainer.judgement import Contest
+from trainer.model_card import write_card
 from trainer.recipe import Trained
-from trainer.versions import WEIGHTS, Version
 
 PICTURES = 12  # of hard cheques, and of regressions
 PICTURE = (560, 400)  # pixels at most

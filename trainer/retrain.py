@@ -12,18 +12,18 @@ from pathlib import Path
 from PIL.Image import Image
 
 from cheques.fields import CHEQUE, Form
-from cheques.reading import confidence
-from cheques.reading.base import base_identity, differs
-from cheques.reading.card import card_here
-from cheques.reading.reader import Adapter, Reader, read_each
 from cheques.settings import Settings
-from trainer.contest import Contest
+from reader import confidence
+from reader.base_model import base_identity, differs
+from reader.gpu_lock import card_here
+from reader.reading import Adapter, Reader, read_each
+from store.versions import LESSONS, Version, Versions, learned
+from study.gate import Safety, Thresholds
 from trainer.dataset import Example, dataset_hash, example, openable
 from trainer.evaluate import evaluate, valid_json
-from trainer.gate import Safety, Thresholds
+from trainer.judgement import Contest
 from trainer.recipe import LoraRecipe, Trained, TrainingError
 from trainer.report import write_report
-from trainer.versions import LESSONS, Version, Versions, learned
 
 UNLABELLED = 300  # cheques at most whose answers must be valid JSON
 JSON_SECONDS = 30.0  # a slow machine looks at fewer of them

@@ -22,8 +22,8 @@ from trainer.augment import augmented
 from trainer.collate import Collator
 from trainer.dataset import Example, kept_apart, openable
 from trainer.lora import PARITY, Choice, Engine, load
-from trainer.lora_curves import Curves
 from trainer.recipe import LoraRecipe, Trained, TrainingError
+from trainer.tensorboard import Curves
 
 Progress = Callable[[int, int, float, float], None]  # step, steps, loss, seconds left
 

@@ -8,9 +8,9 @@ import structlog
 
 from cheques.log import log_to_stderr
 from cheques.settings import BadSettings, remarks, settings
-from studio.projects import served
-from worker.process import AlreadyRunning, work
+from store.projects import served
 from worker.queue import QUEUES
+from worker.rq_worker import AlreadyRunning, work
 
 
 def main() -> int:

@@ -20,26 +20,25 @@ from PIL.Image import Image
 
 from cheques.disk import replace_file
 from cheques.fields import Form
-from cheques.reading.base import base_identity, differs
-from cheques.reading.reader import open_reader
 from cheques.settings import Settings, settings
+from reader.base_model import base_identity, differs
+from reader.open_reader import open_reader
+from store.draw import Draw, Shares, wants_second
+from store.projects import folder
+from store.training_history import Attempt, attempts, new_or_changed, record
+from store.unread import keep_unread
+from store.versions import Version, Versions
 from studio.client import SAMPLING, Project, Studio
 from studio.config import Config, read_config
 from studio.images import fetch_image
-from studio.projects import folder
-from studio.second import ask_second
-from studio.unread import keep_unread
-from trainer.draw import Draw, Shares
+from studio.overlap import ask_second
 from trainer.presets import recipe_here
 from trainer.progress import keep, progress_of
-from trainer.second import wants_second
-from trainer.versions import Version, Versions
-from worker.attempts import Attempt, attempts, new_or_changed, record
-from worker.job import JobFailed, Result, job, progress
-from worker.lessons import NO_IMAGE, Fetch, Labelled, examples, forget_images, labelled
+from worker.backend_client import Backend, VersionChanged
+from worker.job_decorator import JobFailed, Result, job, progress
+from worker.labelled_examples import NO_IMAGE, Fetch, Labelled, examples, forget_images, labelled
 from worker.prelabelling import Pile, Prelabelled
 from worker.queue import PRELABEL, RECONCILE, RETRAIN, connect, enqueue, forget_labels, note_needed
-from worker.reading import Backend, VersionChanged
 
 if TYPE_CHECKING:
     from trainer.retrain import Step

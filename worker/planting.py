@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from cheques.disk import append_line, locked
 from cheques.fields import Form
-from cheques.reading.reader import Reading
+from reader.reading import Reading
+from store.draw import Draw
 from studio.planted import RECORD, Planted, Record, chosen, plant
-from trainer.draw import Draw
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from cheques.reading.base import base_identity
-from cheques.reading.reader import Reading
 from cheques.settings import Settings
+from reader.base_model import base_identity
+from reader.reading import Reading
+from store.draw import Draw, turns, wants_second
 from studio.client import Stored, Studio, Task
 from studio.config import Config
 from studio.formats import hint, prediction
-from trainer.draw import Draw, turns
-from trainer.second import wants_second
 from worker.acquisition import SHORTLIST, STRATEGIES, readable, rising, worth_of
+from worker.acquisition_cache import Sights
+from worker.backend_client import Backend
 from worker.planting import Planting
-from worker.reading import Backend
-from worker.sights import Sights
 
 CHUNK = 32  # tasks a request to the backend
 HINTED = 300  # foremost tasks that carry a hint: each costs two requests, and before the rest comes all is placed again

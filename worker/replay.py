@@ -21,13 +21,14 @@ import numpy as np
 from cheques.disk import replace_file
 from cheques.drawing.mail import SHARES, Kind, mail
 from cheques.fields import CHEQUE
-from cheques.reading.reader import Adapter, Reader, open_reader
 from cheques.settings import settings
 from cheques.values import exact
+from reader.open_reader import open_reader
+from reader.reading import Adapter, Reader
 from trainer.dataset import Example, example
 from trainer.recipe import LoraRecipe
 from worker.acquisition import STRATEGIES, Floats, Pool, worth_of
-from worker.sights import compact, signal
+from worker.acquisition_cache import compact, signal
 
 TEST_SEED = 999_999  # of the mail that everything is judged on
 FIRST = "first"  # the strategy of the first cell of a seed: chance, the same for all

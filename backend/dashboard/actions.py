@@ -11,10 +11,10 @@ from flask import request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 
-from backend.dashboard.loop import promote, roll_back
-from backend.dashboard.words import say as _
+from backend.dashboard.i18n import say as _
+from backend.dashboard.status import promote, roll_back
 from cheques.settings import Settings
-from trainer.versions import VersionError
+from store.versions import VersionError
 from worker.queue import PRELABEL, RETRAIN, QueueAway, enqueue
 
 TOKEN_SECONDS = 3600

@@ -12,14 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backend.work import NOTHING_PLANTED, Work, work_of
+from backend.arms import NOTHING_PLANTED, work_of
 from studio.client import Studio
 from studio.config import Config
 from studio.formats import disagreements
 from studio.planted import Record
+from study.timed_annotation import TimedAnnotation
 
 if TYPE_CHECKING:
-    from trainer.draw import Place
+    from store.draw import Place
 
 OVERLAP_SECONDS = 120.0  # asked for again at each refresh: clocks differ, and a change may commit late
 FORMAT = 3  # of the rows; another one and the file is begun anew
@@ -33,7 +34,7 @@ class Annotations:
         self._lock = threading.Lock()
         self._connection = _open(path)
         rows = self._connection.execute("SELECT task, rows FROM task").fetchall()
-        self._by_task = {task: [Work(**row) for row in json.loads(text)] for task, text in rows}
+        self._by_task = {task: [TimedAnnotation(**row) for row in json.loads(text)] for task, text in rows}
         self._since = self._mark("since", "")
         self._odd = 0
         self.fetched = 0
@@ -43,7 +44,7 @@ class Annotations:
         """Was the project ever read to its end?"""
         return bool(self._since)
 
-    def work(self) -> list[Work]:
+    def work(self) -> list[TimedAnnotation]:
         """All annotations, oldest first."""
         with self._lock:
             everything = [one for rows in self._by_task.values() for one in rows]
@@ -82,7 +83,7 @@ class Annotations:
         self, studio: Studio, config: Config, place: Callable[[int], Place | None], planted: Record, since: str
     ) -> bool:
         began = datetime.fromtimestamp(time.time() - OVERLAP_SECONDS, UTC).isoformat().replace("+00:00", "Z")
-        found: dict[int, list[Work]] = {}
+        found: dict[int, list[TimedAnnotation]] = {}
         self.fetched = 0
         for task, labels in studio.changed_tasks(self._project, config, since):
             disputed = bool(disagreements(labels))
@@ -113,13 +114,13 @@ class Annotations:
         return str(row[0]) if row else default
 
 
-def _slim(one: Work) -> Work:
+def _slim(one: TimedAnnotation) -> TimedAnnotation:
     """Without what no figure needs: values of cheques that are not of the exam."""
     # An exam cheque's ground truth may come through the API, from outside the trial: others are held against it.
     return one if one.arm or one.exam else replace(one, values={}, shown=None if one.shown is None else {})
 
 
-def _text(rows: list[Work]) -> str:
+def _text(rows: list[TimedAnnotation]) -> str:
     return json.dumps([asdict(one) for one in rows], ensure_ascii=False)
 
 

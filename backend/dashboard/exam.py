@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.certify import NEVER
-from backend.said import kept
-from backend.work import Work
 from cheques.fields import UNREADABLE, Form
-from cheques.reading.reader import Reading
 from cheques.values import exact
-from trainer.versions import Version
+from reader.reading import Reading
+from store.blind_readings import kept
+from store.versions import Version
+from study.certified_reading import NEVER
+from study.timed_annotation import TimedAnnotation
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def graded(version: Version | None) -> Graded:
 
 
 def with_later(
-    judged: Graded, work: Sequence[Work], form: Form, read: Callable[[Iterable[int]], Mapping[int, Reading]]
+    judged: Graded, work: Sequence[TimedAnnotation], form: Form, read: Callable[[Iterable[int]], Mapping[int, Reading]]
 ) -> Graded:
     """The exam of the report, and the exam cheques labelled since, as far as the version's readings of them are kept.
 
@@ -100,9 +100,9 @@ def with_later(
     )
 
 
-def _true(work: Sequence[Work]) -> dict[int, Work]:
+def _true(work: Sequence[TimedAnnotation]) -> dict[int, TimedAnnotation]:
     """The true label of each exam cheque: the one marked ground truth, else the latest that can be used whole."""
-    found: dict[int, Work] = {}
+    found: dict[int, TimedAnnotation] = {}
     for one in sorted(work, key=lambda one: (one.ground_truth, one.at, one.annotation)):
         whole = set(one.faults.values()) <= {"no_field"}  # which says nothing of the form's own fields
         if one.exam and not one.skipped and not one.ambiguous and whole:

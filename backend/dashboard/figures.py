@@ -15,21 +15,21 @@ import structlog
 from backend.dashboard.annotations import Annotations
 from backend.dashboard.exam import NOTHING, Graded, graded, said, with_later
 from backend.dashboard.left_out import LeftOut, left_out
-from backend.dashboard.loop import History, history_of
-from backend.quality import Caught, Right, Waved, caught, right, waved_through
-from backend.savings import Savings, savings
-from backend.stored import read_as, readings_of
-from backend.work import Work
+from backend.dashboard.status import History, history_of
 from cheques.fields import Form
 from cheques.settings import Settings
+from store.draw import Draw
+from store.projects import folder
+from store.reading_cache import read_as, readings_of
+from store.unread import Unread, unread
+from store.versions import Version
 from studio.client import Studio, StudioError
 from studio.config import BadConfig, Config, read_config
+from studio.least_certain import Uncertain, least_certain
 from studio.planted import Record
-from studio.projects import folder
-from studio.uncertain import Uncertain, least_certain
-from studio.unread import Unread, unread
-from trainer.draw import Draw
-from trainer.versions import Version
+from study.quality import Caught, Right, Waved, caught, right, waved_through
+from study.savings import Savings, savings
+from study.timed_annotation import TimedAnnotation
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Figures:
         return "-".join(map(str, parts))
 
 
-def computed(work: Sequence[Work], graded: Graded, said: dict[int, dict[str, str]], goal: int) -> Figures:
+def computed(work: Sequence[TimedAnnotation], graded: Graded, said: dict[int, dict[str, str]], goal: int) -> Figures:
     """The figures of a project's annotations, oldest first; what else the page shows is filled in by the desk."""
     done = [one for one in work if not one.skipped]
     return Figures(
@@ -178,7 +178,9 @@ class Desk:
         found = computed(work, self._graded(shelf.project, history.champion, work, form), told, self._goal)
         return replace(found, project=shelf.project, history=history)
 
-    def _graded(self, project: int, champion: Version | None, work: Sequence[Work], form: Form | None) -> Graded:
+    def _graded(
+        self, project: int, champion: Version | None, work: Sequence[TimedAnnotation], form: Form | None
+    ) -> Graded:
         if champion is None or form is None:
             return graded(champion)
         read_by = read_as(self._settings.model, champion.name)

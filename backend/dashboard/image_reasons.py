@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from backend.dashboard.words import say
+from backend.dashboard.i18n import say
 
 # What cheques/images.py and studio/images.py raise, with names for what they fill in; cheques/network.py says why.
 REASONS = (

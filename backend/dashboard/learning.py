@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backend.trial import Estimate
+from study.time_saved import Estimate
 
 FILE = "learning.json"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backend.work import Work
-from studio.formats import Fault
+from cheques.text import Fault
+from study.timed_annotation import TimedAnnotation
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class LeftOut:
     disputed: tuple[int, ...] = ()
 
 
-def left_out(work: Sequence[Work]) -> LeftOut:
+def left_out(work: Sequence[TimedAnnotation]) -> LeftOut:
     """work: every annotation, oldest first. What an annotator did again on the same task stands for what was before."""
     latest = {(one.task, one.annotator): one for one in work if not one.skipped}
     labelled = {task for task, _ in latest}

@@ -11,11 +11,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from backend.dashboard.figures import Desk, Figures
-from backend.dashboard.loop import loop_of
+from backend.dashboard.status import loop_of
 from cheques.settings import Settings
-from studio.formats import FAULTS
-from studio.projects import served
-from studio.unread import Why
+from cheques.text import FAULTS
+from store.projects import served
+from store.unread import Why
 from worker.queue import RETRAIN
 
 

@@ -18,15 +18,15 @@ from flask.typing import ResponseReturnValue
 from PIL.Image import Image
 from werkzeug.exceptions import BadRequest, NotFound
 
-from backend.dashboard import actions, view, view_learning, view_left_out, view_reader, words
+from backend.dashboard import actions, i18n, view, view_learning, view_left_out, view_reader
 from backend.dashboard.figures import PATIENCE_SECONDS, Desk, Figures
-from backend.dashboard.loop import loop_of
+from backend.dashboard.status import loop_of
 from backend.dashboard.view import Section
 from cheques.images import BadImage
 from cheques.settings import Settings
+from store.projects import served
+from store.versions import VersionError, Versions
 from studio.client import StudioError
-from studio.projects import served
-from trainer.versions import VersionError, Versions
 
 PICTURE = (480, 480)
 MISREADS = (0.001, 0.005, 0.01, 0.02, 0.05)
@@ -86,7 +86,7 @@ def register(
     fetch: an image's URL, a project -> the image; raises BadImage, StudioError.
     """
     desk = desk or Desk(settings)
-    catalogs = words.speak(app)
+    catalogs = i18n.speak(app)
     pages = Blueprint(
         "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
     )
@@ -171,7 +171,7 @@ class _Site:
             style=(Path(__file__).parent / "static" / "dashboard.css").read_text() if printed else "",
             picture=self._inlined if printed else None,
             has_report=view_learning.has_report,
-            words=words,
+            i18n=i18n,
             home=_home,
         )
         answer = make_response(html)
@@ -183,7 +183,7 @@ class _Site:
         wishes = Wishes.of_request(self._settings)
         figures = self._desk.figures(wishes.project, 0.0)
         loop = loop_of(self._redis, self._settings, wishes.project)
-        line = render_template("live.html", figures=figures, loop=loop, words=words)
+        line = render_template("live.html", figures=figures, loop=loop, i18n=i18n)
         return jsonify(stamp=figures.stamp, line=line, **loop.as_json())
 
     def table(self, section: str) -> Response:
@@ -235,7 +235,7 @@ class _Site:
             token=self._tokens.make(actions.who()),
             error="",
             home=_home,
-            language=words.language,
+            language=i18n.language,
         )
 
     def act(self, action: str) -> ResponseReturnValue:
@@ -245,7 +245,7 @@ class _Site:
         if error:
             token = self._tokens.make(actions.who())
             return render_template(
-                "confirm.html", wanted=wanted, token=token, error=error, home=_home, language=words.language
+                "confirm.html", wanted=wanted, token=token, error=error, home=_home, language=i18n.language
             ), 409
         return Response(status=303, headers={"Location": _home(project=wanted.project, done=action)})
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from backend.cleaning import REASONS
 from backend.dashboard.charts import Axis, Point, Series, bars, lines
 from backend.dashboard.figures import Figures
-from backend.dashboard.words import field_name, interval, number, percent, when
-from backend.dashboard.words import say as _
-from backend.quality import LEAST, Waved
+from backend.dashboard.i18n import field_name, interval, number, percent, when
+from backend.dashboard.i18n import say as _
+from study.lead_times import REASONS
+from study.quality import LEAST, Waved
 
 NO_CHART = Markup("")
 

@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 from backend.dashboard.charts import Axis, Point, Series, lines
 from backend.dashboard.figures import Figures
+from backend.dashboard.i18n import interval, number, percent, when
+from backend.dashboard.i18n import say as _
 from backend.dashboard.learning import Expected, Learning, Target
-from backend.dashboard.loop import History
+from backend.dashboard.status import History
 from backend.dashboard.view import Section, Table
-from backend.dashboard.words import interval, number, percent, when
-from backend.dashboard.words import say as _
-from backend.trial import Estimate
-from trainer.versions import Version
+from store.versions import Version
+from study.time_saved import Estimate
 
 MORE = 100  # labels, spoken of before any gain is known
 NEAR_THE_TOP = 0.8  # exact match from which the axis ends at 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from backend.dashboard.figures import Figures
+from backend.dashboard.i18n import field_name, number, when
+from backend.dashboard.i18n import say as _
 from backend.dashboard.image_reasons import reason_of_image
 from backend.dashboard.view import Section, Table
-from backend.dashboard.words import field_name, number, when
-from backend.dashboard.words import say as _
-from studio.formats import Fault
+from cheques.text import Fault
 
 NAMED = 12  # tasks in a sentence
 ROWS = 50  # on the page; all are in the CSV

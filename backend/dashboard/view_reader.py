@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from backend.certify import Certificate, certify, curve, least, outlook
 from backend.dashboard.charts import Axis, Point, Series, lines
 from backend.dashboard.figures import Figures
+from backend.dashboard.i18n import field_name, number, percent, rate
+from backend.dashboard.i18n import say as _
 from backend.dashboard.view import Section, Table
-from backend.dashboard.words import field_name, number, percent, rate
-from backend.dashboard.words import say as _
+from study.certified_reading import Certificate, certify, curve, least, outlook
 
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 

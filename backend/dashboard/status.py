@@ -1,0 +1,145 @@
+"""The loop at this moment: labels waiting, training progress, workers and queues, the versions and their champion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from rq import Worker
+
+from backend.dashboard.learning import NOTHING_LEARNT, Learning, learning_of
+from cheques.settings import Settings
+from store.projects import folder
+from store.versions import Version, VersionError, Versions
+from worker.queue import (
+    PRELABEL,
+    QUEUES,
+    RETRAIN,
+    Failure,
+    QueueAway,
+    failures,
+    labels_key,
+    needed_key,
+    progress_of,
+    queues,
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job says of itself. seconds_left: None where it does not say."""
+
+    name: str
+    status: str
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Loop:
+    """next_in: labels to the next retraining. away: why queue and workers are unknown, or empty.
+
+    failures: of the last jobs, as far as none of the same name has gone well since.
+    """
+
+    next_in: int
+    jobs: tuple[Job, ...]
+    workers: int
+    waiting: int
+    failed: int
+    away: str = ""
+    failures: tuple[Failure, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "next_in": self.next_in,
+            "workers": self.workers,
+            "waiting": self.waiting,
+            "failed": self.failed,
+            "away": self.away,
+            "failures": [failure.line for failure in self.failures],
+            "jobs": [
+                {"name": j.name, "status": j.status, "share": j.share, "seconds_left": j.seconds_left}
+                for j in self.jobs
+            ],
+        }
+
+
+def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
+    """Asked afresh each time: six short questions to Redis."""
+    every = settings.retrain_every
+    try:
+        needed = connection.get(needed_key(project))
+        new = int(connection.scard(labels_key(project)))  # type: ignore[arg-type]
+        next_in = max(0, (int(needed) if needed else every) - new)  # type: ignore[arg-type]
+        jobs = tuple(job for name in (RETRAIN, PRELABEL) if (job := _job(connection, name, project)))
+        all_queues = queues(connection, QUEUES)
+        return Loop(
+            next_in=next_in,
+            jobs=jobs,
+            workers=Worker.count(connection=connection),
+            waiting=sum(queue.count for queue in all_queues),
+            failed=sum(int(connection.zcard(queue.failed_job_registry.key)) for queue in all_queues),  # type: ignore[arg-type]
+            failures=tuple(failures(connection, project)),
+        )
+    except (redis.RedisError, QueueAway):
+        return Loop(every, (), 0, 0, 0, away="Redis does not answer: start it, or set REDIS_URL")
+
+
+def _job(connection: redis.Redis, name: str, project: int) -> Job | None:
+    told = progress_of(connection, name, project)
+    if told is None:
+        return None
+    left = told.get("seconds_left")
+    return Job(
+        name,
+        str(told.get("status", "")),
+        int(told.get("done") or 0),
+        int(told.get("total") or 0),
+        float(left) if left is not None else None,
+    )
+
+
+@dataclass(frozen=True)
+class History:
+    """The versions, oldest first, the champion, since when it serves, and what more labels would bring."""
+
+    versions: tuple[Version, ...]
+    champion: Version | None
+    since: datetime | None
+    learning: Learning = NOTHING_LEARNT
+
+    @property
+    def mark(self) -> tuple[Any, ...]:
+        """Changes when a version is added, or the champion does."""
+        return len(self.versions), self.champion.name if self.champion else "", self.since
+
+
+def history_of(settings: Settings, project: int | str) -> History:
+    versions = Versions(settings.home, project)
+    champion = versions.champion()
+    moves = versions.pointer().history
+    since = datetime.fromisoformat(moves[-1]["at"]).astimezone(UTC) if champion and moves else None
+    learning = learning_of(folder(settings.home, project))
+    return History(tuple(versions.list()), champion, since, learning)
+
+
+def promote(settings: Settings, project: int, name: str, who: str, why: str) -> None:
+    """Put a version in service; a rejected one only with a reason. Raises VersionError."""
+    versions = Versions(settings.home, project)
+    rejected = versions.get(name).decision == "rejected"
+    if rejected and not why:
+        raise VersionError(f"{name} was rejected: say why it is to serve all the same")
+    versions.promote(name, who=who, why=why or "from the page", force=rejected)
+
+
+def roll_back(settings: Settings, project: int, who: str) -> None:
+    """Put the champion's predecessor, or the base, back in service. Raises VersionError."""
+    Versions(settings.home, project).rollback(who=who, why="from the page")

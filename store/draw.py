@@ -1,0 +1,234 @@
+"""One draw: which cheques are exam and which are lessons, decided at first sight and written down for good."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from cheques.disk import append_line, locked, whole_lines
+from cheques.images import distance, fingerprint
+
+Role = Literal["exam", "lesson"]
+Arm = Literal["blind", "prelabel"]
+Task = TypeVar("Task")
+
+EAGER_EXAM = 40  # exam labels until which every second cheque is an exam cheque
+EAGER_EVERY, LATER_EVERY = 2, 5
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of the cheques, written into each record: a later change moves nobody who was drawn before."""
+
+    blind: float = 0.1
+    exam: float = 0.2  # the blind ones included
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a task stands: u in [0, 1), role, arm (exam only; None for lessons and cheques labelled before)."""
+
+    task: str
+    u: float
+    role: Role
+    arm: Arm | None
+    digest: str
+    phash: str
+    exam_share: float
+    blind_share: float
+
+    @property
+    def turn(self) -> float:
+        """The order of serving within the exam, by u alone: each arm's stretch of u becomes [0, 1).
+
+        In the order of u itself every blind cheque would come before the first pre-labelled one, and the two arms
+        would be compared over different weeks, annotators' skill and versions.
+        """
+        if self.u < self.blind_share:
+            return self.u / self.blind_share
+        return (self.u - self.blind_share) / (self.exam_share - self.blind_share)
+
+
+class Draw:
+    """The record of a project's draw, `draw.jsonl` in `folder`, shared by any number of processes."""
+
+    def __init__(self, folder: Path, salt: str | None = None, shares: Shares | None = None) -> None:
+        self.path = folder / "draw.jsonl"
+        self.shares = shares or Shares()
+        self._lock = folder / "draw.lock"
+        self._places: dict[str, Place] = {}
+        self._by_digest: dict[str, Place] = {}
+        self._near = _Fingerprints()
+        self._offset = 0
+        self._salt = ""
+        with locked(self._lock):
+            self._reload()
+            if not self._salt:
+                append_line(self.path, json.dumps({"salt": salt or secrets.token_hex(16)}))
+                self._reload()
+
+    @classmethod
+    def open(cls, folder: Path, salt: str | None = None, shares: Shares | None = None) -> Draw:
+        """`salt` counts only where no draw exists yet: to make a lost one again from the images."""
+        return cls(folder, salt, shares)
+
+    @property
+    def salt(self) -> str:
+        return self._salt
+
+    def get(self, task: str | int) -> Place | None:
+        """The task's place, or None if it was never seen."""
+        if str(task) not in self._places and self._grew():
+            self._reload()
+        return self._places.get(str(task))
+
+    def places(self) -> list[Place]:
+        """Every place, in the order of drawing."""
+        if self._grew():
+            self._reload()
+        return list(self._places.values())
+
+    def place(self, task: str | int, image: Image, *, labelled: bool = False) -> Place:
+        """Draw a task at first sight, or say what was drawn. `labelled`: people had labelled it before we came.
+
+        Near-duplicates share the u and the role of the first seen, so that no exam cheque is also a lesson.
+        """
+        if found := self.get(task):
+            return found
+        digest, phash = pixels_digest(image), fingerprint(image)
+        with locked(self._lock):
+            self._reload()
+            if found := self._places.get(str(task)):
+                return found
+            twin = self._by_digest.get(digest) or self._near.nearest(phash)
+            place = self._drawn(str(task), digest, phash, twin, labelled)
+            # An annotator waits for this, and what a power cut takes is drawn again, the same, from salt and image.
+            append_line(self.path, json.dumps(place.__dict__), durable=False)
+            self._reload()
+        return place
+
+    def _drawn(self, task: str, digest: str, phash: str, twin: Place | None, labelled: bool) -> Place:
+        u = twin.u if twin else uniform(self._salt, digest)
+        exam, blind = (twin.exam_share, twin.blind_share) if twin else (self.shares.exam, self.shares.blind)
+        role: Role = "exam" if u < exam else "lesson"
+        arm: Arm | None = None if role == "lesson" or labelled else "blind" if u < blind else "prelabel"
+        return Place(task, u, role, arm, digest, phash, exam, blind)
+
+    def _grew(self) -> bool:
+        return self.path.stat().st_size > self._offset
+
+    def _reload(self) -> None:
+        lines, self._offset = whole_lines(self.path, self._offset)
+        for line in lines:
+            if "salt" in line:
+                self._salt = line["salt"]
+                continue
+            place = Place(**line)
+            self._places.setdefault(place.task, place)
+            self._by_digest.setdefault(place.digest, place)
+            self._near.add(place)
+
+
+def pixels_digest(image: Image) -> str:
+    """SHA-256 of what is seen (mode, size, pixels), whatever the file was."""
+    head = f"{image.mode} {image.width}x{image.height} ".encode()
+    return hashlib.sha256(head + image.tobytes()).hexdigest()
+
+
+def uniform(salt: str, digest: str) -> float:
+    """A number in [0, 1) that nobody can choose and everybody who has the salt can make again."""
+    return int.from_bytes(hashlib.sha256(f"{salt}:{digest}".encode()).digest()[:6], "big") / 2**48
+
+
+class _Fingerprints:
+    """Perceptual hashes side by side, so that 100,000 are compared in milliseconds (research/bench/draw.py)."""
+
+    def __init__(self) -> None:
+        self._places: list[Place] = []
+        self._bits: NDArray[np.uint64] = np.zeros((0, 0), np.uint64)
+
+    def add(self, place: Place) -> None:
+        bits = _words(place.phash)
+        count = len(self._places)
+        if self._bits.shape[1:] != bits.shape:
+            # Fingerprints of another length belong to an older release: they are known by their pixels alone.
+            self._places, self._bits, count = [], np.zeros((64, len(bits)), np.uint64), 0
+        if count == len(self._bits):
+            self._bits = np.concatenate([self._bits, np.zeros_like(self._bits)])
+        self._bits[count] = bits
+        self._places.append(place)
+
+    def nearest(self, phash: str) -> Place | None:
+        """The place whose fingerprint is nearest, if it differs in few enough bits."""
+        bits, count = _words(phash), len(self._places)
+        if not count or self._bits.shape[1:] != bits.shape:
+            return None
+        distances = np.bitwise_count(self._bits[:count] ^ bits).sum(axis=1)
+        first = int(np.argmin(distances))
+        return self._places[first] if distances[first] <= NEAR * len(phash) * 4 else None
+
+
+def is_one_of(look: str, others: Sequence[str]) -> bool:
+    """Is this the fingerprint of one of these cheques, saved again or scanned twice?"""
+    return any(len(look) == len(other) and distance(look, other) <= NEAR * len(look) * 4 for other in others)
+
+
+NEAR = (
+    0.06  # share of the bits that near-duplicates may differ in: a scan saved again 0.03, two of one bank from 0.2 on
+)
+
+
+def _words(phash: str) -> NDArray[np.uint64]:
+    padded = phash.zfill(-(-len(phash) // 16) * 16)
+    return np.array([int(padded[i : i + 16], 16) for i in range(0, len(padded), 16)], np.uint64)
+
+
+def turns(
+    exam_left: Sequence[Task], lessons: Sequence[Task], exam_labelled: int, lessons_labelled: int = 0
+) -> list[Task]:
+    """The order of serving: exam cheques (by `Place.turn`) at their turns among the lessons (by interest).
+
+    Every second cheque is an exam cheque until EAGER_EXAM of them are labelled, then every fifth; when one kind runs
+    out the other goes on. The model's scores decide nothing about the exam. Lessons labelled beyond the exam's pace
+    count as served since the last exam cheque: an order that is made anew again and again would else begin with
+    lessons each time, and no exam cheque ever come up.
+    """
+    exam, served = list(reversed(exam_left)), list[Task]()
+    queue = list(reversed(lessons))
+    since_exam = max(0, lessons_labelled - _paced(exam_labelled))
+    while exam or queue:
+        every = EAGER_EVERY if exam_labelled < EAGER_EXAM else LATER_EVERY
+        if exam and (since_exam + 1 >= every or not queue):
+            served.append(exam.pop())
+            exam_labelled, since_exam = exam_labelled + 1, 0
+        else:
+            served.append(queue.pop())
+            since_exam += 1
+    return served
+
+
+def _paced(exam_labelled: int) -> int:
+    """How many lessons go with as many exam cheques."""
+    eager = min(exam_labelled, EAGER_EXAM)
+    return eager * (EAGER_EVERY - 1) + (exam_labelled - eager) * (LATER_EVERY - 1)
+
+
+FINE = 2**24  # parts of [0, 1) within which u is another random number, of 24 bits
+
+
+def wants_second(place: Place | None, share: float) -> bool:
+    """Is this cheque of the share of the exam that a second annotator labels?
+
+    By u alone, and by those of its digits that decide neither arm nor turn: blind and pre-labelled cheques alike, early
+    and late ones. A larger share holds the smaller one. Cheques labelled before the draw are in no arm and stay out.
+    """
+    return place is not None and place.arm is not None and (place.u * FINE) % 1 < share

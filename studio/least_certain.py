@@ -1,0 +1,61 @@
+"""The cheques that nobody has labelled yet and of which the reading is least certain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from studio.api_types import where
+from studio.client import Studio
+from studio.config import Config
+from studio.formats import values_of
+
+PAGE = 60  # exam cheques stand among them at their turns, and are left out
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """One cheque: its image's URL, the values that were read and the confidence in each."""
+
+    task: int
+    image: str
+    version: str
+    values: dict[str, str]
+    confidence: dict[str, float]
+
+    @property
+    def least(self) -> float:
+        return min(self.confidence.values(), default=0.0)
+
+
+def least_certain(
+    studio: Studio, project: int, config: Config, *, count: int = 10, hidden: Callable[[int], bool]
+) -> list[Uncertain]:
+    """The least certain first, of those that are served next. hidden: cheques to leave out. Raises StudioError."""
+    query = {
+        "filters": {"conjunction": "and", "items": [where("total_annotations", "equal", 0)]},
+        "ordering": ["tasks:predictions_score"],
+    }
+    tasks = studio._get(
+        "/api/tasks", project=project, fields="all", page_size=PAGE, resolve_uri="false", query=json.dumps(query)
+    ).json()["tasks"]
+    found = [_uncertain(task, config) for task in tasks if not hidden(int(task["id"]))]
+    return sorted((one for one in found if one), key=lambda one: one.least)[:count]
+
+
+def _uncertain(task: Mapping[str, Any], config: Config) -> Uncertain | None:
+    stored = [p for p in task.get("predictions") or () if isinstance(p, Mapping) and p.get("result")]
+    if not stored:
+        return None
+    newest = max(stored, key=lambda p: int(p["id"]))
+    texts = values_of(newest["result"], config.form).texts
+    confidence = {
+        str(region["from_name"]): float(region["score"])
+        for region in newest["result"]
+        if isinstance(region, Mapping) and region.get("score") is not None and region.get("from_name") in texts
+    }
+    values = {name: " / ".join(found) for name, found in texts.items()}
+    image = config.image_of(task.get("data") or {})
+    return Uncertain(int(task["id"]), image, str(newest.get("model_version") or ""), values, confidence)

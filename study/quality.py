@@ -1,0 +1,175 @@
+"""Does quality hold? Fields right in both arms, wrong pre-labels that were waved through, planted errors caught."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from study.time_saved import Estimate
+from study.timed_annotation import TimedAnnotation
+
+Floats = NDArray[np.float64]
+REPLICATES = 1000
+LEAST = 20  # cheques in each half of the exam below which no rate is shown
+
+
+@dataclass(frozen=True)
+class Right:
+    """Fields right against a ground-truth label, or the same against a second annotator. None: nothing to compare.
+
+    A second annotator of a pre-labelled cheque was shown the same pre-label: what both waved through counts as right.
+    """
+
+    blind: Estimate | None
+    prelabel: Estimate | None
+    cheques: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Waved:
+    """Wrong pre-labels that were accepted, as a share. cheques: of the blind and of the pre-labelled half.
+
+    rate is None while there is too little, or the reader made no mistake on the blind half.
+    """
+
+    rate: Estimate | None
+    cheques: tuple[int, int]
+    reader_wrong: float | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """count of n, with the exact 95 % interval of the share (Clopper and Pearson, 1934); no share where n is 0."""
+
+    count: int
+    n: int
+
+    @property
+    def estimate(self) -> Estimate | None:
+        if not self.n:
+            return None
+        low = float(stats.beta.ppf(0.025, self.count, self.n - self.count + 1)) if self.count else 0.0
+        high = float(stats.beta.ppf(0.975, self.count + 1, self.n - self.count)) if self.count < self.n else 1.0
+        return Estimate(self.count / self.n, low, high)
+
+    def as_json(self) -> dict[str, Any]:
+        found = self.estimate
+        ends = {"share": found.mean, "low": found.low, "high": found.high} if found else {}
+        return {"planted": self.n, "caught": self.count, **{name: round(end, 4) for name, end in ends.items()}}
+
+
+@dataclass(frozen=True)
+class Caught:
+    """Planted errors that people corrected: overall and by field. left: the tasks on which one was left as shown."""
+
+    overall: Share
+    by_field: dict[str, Share]
+    left: tuple[int, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        fields = {name: share.as_json() for name, share in self.by_field.items()}
+        return {**self.overall.as_json(), "fields": fields, "left": list(self.left)}
+
+
+def caught(work: Sequence[TimedAnnotation]) -> Caught:
+    """How many planted errors were seen, of those that were shown to somebody who answered."""
+    shown = [one for one in work if one.caught is not None]
+    by_field: defaultdict[str, list[bool]] = defaultdict(list)
+    for one in shown:
+        by_field[one.planted].append(bool(one.caught))
+    return Caught(
+        Share(sum(bool(one.caught) for one in shown), len(shown)),
+        {name: Share(sum(seen), len(seen)) for name, seen in sorted(by_field.items())},
+        tuple(sorted({one.task for one in shown if not one.caught})),
+    )
+
+
+def right(work: Sequence[TimedAnnotation]) -> Right:
+    """Field by field against the reference of the same cheque: its ground truth, else another annotator's label.
+
+    work: oldest first. However many labels a cheque has, it counts once: its labels are not independent.
+    """
+    by_task: defaultdict[int, dict[tuple[int | None, bool], TimedAnnotation]] = defaultdict(dict)
+    for one in work:
+        if not one.skipped:
+            by_task[one.task][one.annotator, one.ground_truth] = one  # the latest of each annotator
+    shares: dict[str, list[float]] = {"blind": [], "prelabel": []}
+    for labels in by_task.values():
+        same = [(one.arm, _alike(one.values, other.values)) for one, other in _compared(list(labels.values()))]
+        for arm, found in shares.items():
+            if own := [share for of, share in same if of == arm]:
+                found.append(float(np.mean(own)))
+    blind, prelabel = np.array(shares["blind"]), np.array(shares["prelabel"])
+    return Right(_mean(blind), _mean(prelabel), (len(blind), len(prelabel)))
+
+
+def _compared(labels: Sequence[TimedAnnotation]) -> Iterator[tuple[TimedAnnotation, TimedAnnotation]]:
+    """Each label with its reference."""
+    true = max((one for one in labels if one.ground_truth), key=lambda one: one.at, default=None)
+    if true is not None:
+        yield from ((one, true) for one in labels if not one.ground_truth)
+    else:
+        yield from permutations(labels, 2)
+
+
+def _alike(values: Mapping[str, str], reference: Mapping[str, str]) -> float:
+    """Over the fields that can be used in both labels."""
+    return _same(values, {name: value for name, value in reference.items() if name in values})
+
+
+def _same(values: Mapping[str, str], reference: Mapping[str, str]) -> float:
+    """The share of the fields known on both sides that are the same."""
+    same = [values[name] == value for name, value in reference.items() if name in values]
+    return float(np.mean(same)) if same else 1.0
+
+
+def _mean(shares: Floats) -> Estimate | None:
+    """Mean over cheques with Student's interval; where all are alike, an exact one (Clopper, Pearson) on cheques."""
+    n = len(shares)
+    if n < 2:
+        return None
+    mean = float(shares.mean())
+    if shares.std() == 0:
+        slack = 1 - 0.025 ** (1 / n)
+        return Estimate(mean, max(0.0, mean - slack), min(1.0, mean + slack))
+    error = float(shares.std(ddof=1)) / n**0.5 * float(stats.t.ppf(0.975, n - 1))
+    return Estimate(mean, max(0.0, mean - error), min(1.0, mean + error))
+
+
+def waved_through(work: Sequence[TimedAnnotation], said: Mapping[int, Mapping[str, str]], seed: int = 0) -> Waved:
+    """The two halves of the exam side by side, with an interval from the Bayesian bootstrap over cheques.
+
+    said: what the reader would have said on blind cheques, by task. There the labels show how many fields it reads
+    wrong; on the pre-labelled half, how many people changed. What is missing was waved through.
+    """
+    blind = np.array([_different(o.values, said[o.task]) for o in work if _counts(o, "blind") and o.task in said])
+    shown = np.array([_different(o.values, o.shown or {}) for o in work if _counts(o, "prelabel")])
+    cheques = (len(blind), len(shown))
+    wrong = float(blind.mean()) if len(blind) else None
+    if min(cheques) < LEAST or not wrong:
+        return Waved(None, cheques, wrong)
+    rng = np.random.default_rng(seed)
+    rates = 1 - _weighted(rng, shown) / np.maximum(_weighted(rng, blind), 1e-9)
+    low, high = np.clip(np.quantile(rates, [0.025, 0.975]), -1.0, 1.0)
+    return Waved(Estimate(1 - float(shown.mean()) / wrong, float(low), float(high)), cheques, wrong)
+
+
+def _counts(one: TimedAnnotation, arm: str) -> bool:
+    return one.arm == arm and not one.skipped
+
+
+def _different(values: Mapping[str, str], read: Mapping[str, str]) -> float:
+    return 1 - _same(read, values)
+
+
+def _weighted(rng: np.random.Generator, shares: Floats) -> Floats:
+    weights = rng.standard_exponential((REPLICATES, len(shares)))
+    mean: Floats = weights @ shares / weights.sum(axis=1)
+    return mean

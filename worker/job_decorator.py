@@ -1,0 +1,136 @@
+"""What every job has in common: one of its kind at a time, no life without its worker, one line when it fails."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import redis
+import structlog
+from rq import get_current_job
+
+from cheques.log import log_to_stderr, place_of
+from cheques.settings import BadSettings, settings
+from reader.gpu_lock import CardBusy
+from reader.reading import ReaderError
+from store.projects import folder
+from store.versions import VersionError
+from studio.client import StudioError
+from studio.config import BadConfig
+from trainer.recipe import TrainingError
+from worker.backend_client import BackendError
+from worker.queue import WORKER_PID, Failure, QueueAway, connect, note_failure, note_success
+
+log = structlog.get_logger()
+
+EXPECTED = (
+    StudioError,
+    BackendError,
+    BadConfig,
+    BadSettings,
+    CardBusy,
+    ReaderError,
+    TrainingError,
+    VersionError,
+    QueueAway,
+    OSError,
+)
+ALONE_SECONDS = 60.0  # an orphan of a killed worker is gone long before
+WATCH_SECONDS = 0.5
+PROGRESS_SECONDS = 0.5
+
+Result = dict[str, Any]
+
+
+class JobFailed(Exception):
+    """Why, in one line; the job is tried again after a pause."""
+
+
+def job(work: Callable[..., Result]) -> Callable[..., Result]:
+    """A function of a project as a job: JSON in, JSON out, raises JobFailed. It may be killed anywhere."""
+
+    @functools.wraps(work)
+    def run(project: int, **arguments: Any) -> Result:
+        log_to_stderr()
+        for name in ("rq.worker", "rq.job"):  # which would log whole tracebacks of what is expected to fail
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        _die_with_the_worker()
+        began = time.monotonic()
+        try:
+            with _alone(folder(settings().home, project), work.__name__):
+                result = work(project, **arguments)
+        except (JobFailed, *EXPECTED) as error:
+            log.error("job.failed", job=work.__name__, project=project, reason=str(error))
+            _note(work.__name__, project, str(error))
+            raise JobFailed(str(error)) from None
+        except Exception as error:
+            # The message may hold what is on a cheque: type and place are enough to find the line.
+            log.error(
+                "job.failed", job=work.__name__, project=project, error=type(error).__name__, place=place_of(error)
+            )
+            reason = f"internal error ({type(error).__name__}): see the worker's log"
+            _note(work.__name__, project, reason)
+            raise JobFailed(reason) from None
+        _note(work.__name__, project)
+        log.info("job.done", job=work.__name__, project=project, seconds=round(time.monotonic() - began, 1), **result)
+        return result
+
+    return run
+
+
+def _note(name: str, project: int, reason: str = "") -> None:
+    """For whoever asks why there is no new version; a Redis that is away says so itself."""
+    with suppress(redis.RedisError):
+        if reason:
+            note_failure(connect(), project, Failure(name, time.time(), reason))
+        else:
+            note_success(connect(), name, project)
+
+
+def progress(**about: Any) -> None:
+    """Say how far the job is, for whoever shows it (`worker.queue.progress_of`); at most twice a second."""
+    current = get_current_job()
+    if current is None or time.monotonic() - getattr(current, "_told", 0.0) < PROGRESS_SECONDS:
+        return
+    current._told = time.monotonic()
+    current.meta.update(about)
+    with suppress(redis.RedisError):  # then nobody can be told; the work goes on
+        current.save_meta()
+
+
+@contextmanager
+def _alone(place: Path, name: str) -> Iterator[None]:
+    place.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + ALONE_SECONDS
+    with (place / f"{name}.lock").open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise JobFailed(f"another {name} of this project is still running: it is tried again") from None
+                time.sleep(WATCH_SECONDS)
+        yield
+
+
+def _die_with_the_worker() -> None:
+    """A worker that is killed leaves its job behind; the next worker begins the job again, and two must not run."""
+    worker = int(os.environ.get(WORKER_PID, 0))
+
+    def watch() -> None:
+        while os.getppid() == worker:
+            time.sleep(WATCH_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if worker:
+        threading.Thread(target=watch, name="watch", daemon=True).start()

@@ -1,0 +1,125 @@
+"""Labels of a project -> its lessons and its exam, by the one draw, and the images to go with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from PIL.Image import Image
+
+from cheques.fields import Form
+from cheques.images import BadImage
+from store.draw import Draw, Place
+from store.unread import Unread
+from studio.client import Studio
+from studio.config import Config
+from studio.formats import Label, disagreements, truth
+from studio.images import ImageAway
+from studio.planted import Record, checked
+from trainer.dataset import Example, example
+
+log = structlog.get_logger()
+
+Fetch = Callable[[str], Image]
+NO_IMAGE = "image cannot be read"  # why a label is left out, for as long as that lasts
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The true label of each task, by its role; `left_out` counts what cannot be used, by reason.
+
+    unread: of those, whose image cannot be read. annotations: the ids of all of them, true or not. latest: when the
+    latest was changed. disagreeing: tasks on which annotators disagree.
+    """
+
+    lessons: tuple[Label, ...]
+    exam: tuple[Label, ...]
+    left_out: Mapping[str, int]
+    unread: tuple[Unread, ...]
+    annotations: tuple[int, ...]
+    latest: str
+    disagreeing: int
+
+    @property
+    def seen(self) -> dict[int, str]:
+        """The lessons as an attempt remembers them."""
+        return {label.annotation: label.updated_at for label in self.lessons}
+
+
+def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fetch) -> Labelled:
+    """Ask Label Studio for every label; tasks never seen before are drawn now. Raises StudioError.
+
+    Planted errors are taken out: one that somebody left as it was shown is nothing to learn from.
+    """
+    planted = Record.of(draw.path.parent)
+    roles: dict[str, list[Label]] = {"lesson": [], "exam": []}
+    left_out: Counter[str] = Counter()
+    unread, annotations, latest, disagreeing = list[Unread](), list[int](), "", 0
+    for task, given in studio.changed_tasks(project, config):
+        labels = tuple(checked(label, planted.get(task)).label for label in given)
+        annotations += [label.annotation for label in labels]
+        latest = max([latest, *(label.updated_at for label in labels)])
+        disagreeing += bool(disagreements(labels))
+        label = truth(labels)
+        if label is None:
+            left_out["skipped" if all(one.skipped for one in labels) else "two values for one field"] += 1
+            continue
+        try:
+            place = place_of(task, label.image, draw, fetch)
+        except BadImage as error:
+            log.warning("label.left_out", project=project, task=task, reason=str(error))
+            left_out[NO_IMAGE] += 1
+            unread.append(Unread.of(task, label.image, str(error), isinstance(error, ImageAway)))
+            continue
+        roles[place.role].append(label)
+    lessons, exam = tuple(roles["lesson"]), tuple(roles["exam"])
+    return Labelled(lessons, exam, left_out, tuple(unread), tuple(annotations), latest, disagreeing)
+
+
+def place_of(task: int, url: str, draw: Draw, fetch: Fetch) -> Place:
+    """Where the task stands; one that was labelled before anybody saw it was shown nothing. Raises BadImage."""
+    return draw.get(task) or draw.place(task, fetch(url), labelled=True)
+
+
+def examples(
+    labels: Iterable[Label], form: Form, draw: Draw, fetch: Fetch, images: Path
+) -> tuple[list[Example], Counter[str], list[Unread]]:
+    """Examples of the labels, their images kept below `images` (a cache); how many were left out, by reason; and of
+    those, whose image cannot be read."""
+    found, left_out, unread = list[Example](), Counter[str](), list[Unread]()
+    images.mkdir(parents=True, exist_ok=True)
+    for label in labels:
+        try:
+            path = _kept(images, label, draw, fetch)
+        except BadImage as error:
+            log.warning("label.left_out", task=label.task, reason=str(error))
+            left_out[NO_IMAGE] += 1
+            unread.append(Unread.of(label.task, label.image, str(error), isinstance(error, ImageAway)))
+            continue
+        if label.unusable:  # why, in a word: what was typed may be personal
+            log.warning("label.fields_left_out", task=label.task, fields=label.unusable)
+            left_out["fields without a canonical form"] += len(label.unusable)
+        if len(label.unusable) < len(form.names):
+            found.append(example(form, str(label.task), label.values, path, unusable=label.unusable))
+    return found, left_out, unread
+
+
+def forget_images(images: Path, labels: Iterable[Label], draw: Draw) -> int:
+    """Remove the images that none of the labels is about any more; how many. Only while nobody else uses them."""
+    used = {f"{place.digest}.png" for label in labels if (place := draw.get(label.task))}
+    gone = [path for path in images.glob("*") if path.name not in used]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return len(gone)
+
+
+def _kept(images: Path, label: Label, draw: Draw, fetch: Fetch) -> Path:
+    path = images / f"{place_of(label.task, label.image, draw, fetch).digest}.png"
+    if not path.exists():
+        part = path.with_suffix(".part")
+        fetch(label.image).save(part, "PNG", compress_level=1)
+        part.replace(path)
+    return path
