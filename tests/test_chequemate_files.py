@@ -33,7 +33,7 @@ WRITING = {
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("CHEQUEMATE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("reader.reading.open_reader", lambda _: FakeReader(LESSONS))
+    monkeypatch.setattr("reader.open_reader.open_reader", lambda _: FakeReader(LESSONS))
     monkeypatch.chdir(tmp_path)
     settings.cache_clear()
     return runner(cli.app)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chequemate.doctor.verb.verb import findings
 from playwright.sync_api import Error as PlaywrightError
 
 from backend.arms import work_of
@@ -23,6 +22,7 @@ from backend.dashboard.measures import measured
 from backend.dashboard.view_left_out import ROWS, why
 from chequemate.connect import attach, begin
 from chequemate.doctor.checks import Finding
+from chequemate.doctor.verb import findings
 from chequemate.stack import Stack
 from cheques.drawing.folder import write_folder
 from cheques.text import FAULTS

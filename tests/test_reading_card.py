@@ -12,7 +12,7 @@ import typer
 from chequemate import compare, evaluate, read, replay
 from cheques.settings import Settings, settings
 from reader import gpu_lock as cards
-from reader import reading as readers
+from reader import open_reader as readers
 from reader.gpu_lock import Card, uses_card
 from reader.open_reader import reader_here
 from reader.reading import ReaderError

@@ -15,7 +15,7 @@ from chequemate.read import read
 from cheques.drawing import draw_cheque
 from cheques.fields import Form
 from cheques.settings import settings
-from reader import reading as readers
+from reader import open_reader as readers
 from reader.reading import Adapter, ReaderError, Reading
 
 app = typer.Typer()

@@ -8,13 +8,13 @@ from typing import Any
 
 import psutil
 import pytest
-from chequemate.doctor.verb.verb import findings
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from chequemate.connect import TITLE, attach
 from chequemate.doctor import checks
 from chequemate.doctor.checks import Finding
+from chequemate.doctor.verb import findings
 from chequemate.stack import Stack
 from cheques.settings import Settings
 from studio.client import Project, Studio

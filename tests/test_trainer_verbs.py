@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     def err(name: str, truth: dict[str, str]) -> dict[str, str]:
         return truth | ({"date": ""} if name == "base" else {})
 
-    monkeypatch.setattr("reader.reading.open_reader", lambda _: FakeReader(LESSONS, err))
+    monkeypatch.setattr("reader.open_reader.open_reader", lambda _: FakeReader(LESSONS, err))
     settings.cache_clear()
     yield tmp_path / "home"
     settings.cache_clear()
