@@ -253,6 +253,7 @@ def test_a_worker_killed_in_mid_training_trains_again(
     composed: Composed, project: int, truth: dict[str, dict[str, str]]
 ) -> None:
     known = composed.versions(project)
+    composed.label(project, truth, 4)  # on the same labels there would be nothing to train
     composed.studio._sdk.ml.train(composed.studio.backends(project)[0]["id"])
     composed.until(lambda: is_training(composed.loop(project)), "a training")
     composed.run("kill", "worker")
@@ -284,7 +285,8 @@ def test_redis_wiped_is_made_again_from_label_studio(composed: Composed, project
     assert composed.versions(project) == before
 
 
-def test_out_of_memory_is_said(composed: Composed, project: int) -> None:
+def test_out_of_memory_is_said(composed: Composed, project: int, truth: dict[str, dict[str, str]]) -> None:
+    composed.label(project, truth, 4)
     composed.run("up", "-d", WORKER_MEMORY="450m")
     composed.until_up()
     composed.studio._sdk.ml.train(composed.studio.backends(project)[0]["id"])
