@@ -80,7 +80,7 @@ COMPILE = .venv/bin/uv pip compile --universal --python-version 3.11 --no-header
 OURS = pyproject.toml --no-emit-package torch --no-emit-package torchvision
 lock:
 	$(COMPILE) $(OURS) --extra dev | sed -E '/^(nvidia-|triton|cuda-|attr==)/d' > locks/project.txt
-	$(COMPILE) $(OURS) -c locks/project.txt | sed -E '/^(nvidia-|triton|cuda-|attr==|($(NOT_IN_THE_IMAGE))==)/d' > locks/image.txt
+	$(COMPILE) $(OURS) --extra postgres -c locks/project.txt | sed -E '/^(nvidia-|triton|cuda-|attr==|($(NOT_IN_THE_IMAGE))==)/d' > locks/image.txt
 	echo 'label-studio==1.23.2' | $(COMPILE) - > locks/labelstudio.txt
 	for release in $(OLDER); do printf 'label-studio=='"$$release"'\nsetuptools<81\n' | $(COMPILE) - > locks/labelstudio-$$release.txt; done
 

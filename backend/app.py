@@ -17,7 +17,7 @@ from PIL.Image import new as new_image
 from werkzeug.exceptions import HTTPException
 
 from backend import dashboard, routes
-from backend.dashboard.measures import Measures
+from backend.dashboard.prometheus import Measures
 from backend.model import ChequeModel, Tools
 from backend.reader_thread import Resident
 from backend.routes import Backend, error_line
@@ -28,7 +28,8 @@ from cheques.settings import settings as settings_of_this_process
 from reader.gpu_lock import Card, uses_card
 from reader.open_reader import open_reader
 from reader.reading import Reader
-from store.reading_cache import Stored
+from store.database import Store, StoreError
+from store.reading_cache import ReadingCache
 from studio.config import DEFAULT_CONFIG, BadConfig, read_config
 from studio.images import fetch_image
 
@@ -57,7 +58,8 @@ def create_app(
     card = Card(settings.home) if uses_card(settings) else None
     resident = Resident(reader or (lambda: open_reader(settings)), settings.batch, card)
     pool = ThreadPoolExecutor(FETCHERS, "fetch")
-    tools = Tools(settings, resident, Stored(settings.home), fetch or _fetch_from(settings), pool)
+    store = Store.of(settings)
+    tools = Tools(settings, store, resident, ReadingCache(store), fetch or _fetch_from(settings), pool)
     atexit.register(resident.close)
     threading.Thread(target=_warm_up, daemon=True).start()
     backend = Backend(settings, tools)
@@ -104,6 +106,7 @@ def _routed(app: Flask, backend: Backend) -> Flask:
     app.before_request(lambda: None if request.path == "/health" or _admitted(own) else _refusal(own))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(BadConfig, _config_error)
+    app.register_error_handler(StoreError, _store_error)
     app.register_error_handler(Exception, _own_error)
     app.view_functions |= {
         "health": lambda: routes.health(backend, _admitted(own)),
@@ -163,6 +166,11 @@ def _http_error(error: HTTPException) -> tuple[Response, int]:
 
 def _config_error(error: BadConfig) -> tuple[Response, int]:
     return error_line(str(error), 400)
+
+
+def _store_error(error: StoreError) -> tuple[Response, int]:
+    log.error("store.unusable", path=request.path, reason=error.strerror)
+    return error_line(f"the database cannot be used: {error.strerror}", 503)
 
 
 def _own_error(error: Exception) -> tuple[Response, int]:

@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from store.draw import Place
+from store.planted import PlantedRecord
 from studio.formats import Label
-from studio.planted import Record, checked
+from studio.planted import checked
 from study.timed_annotation import Arm, TimedAnnotation
 
 PENDING = "pending"  # the version of an empty answer that only stands in for a reading: its cheque is not blind
 EDITED_SECONDS = 5.0  # the server writes both moments of a new annotation within milliseconds
-NOTHING_PLANTED = Record()
+NOTHING_PLANTED = PlantedRecord()
 
 
 def work_of(
     labels: Iterable[Label],
     place: Callable[[int], Place | None] | None = None,
-    planted: Record = NOTHING_PLANTED,
+    planted: PlantedRecord = NOTHING_PLANTED,
 ) -> list[TimedAnnotation]:
     """Labels as work, oldest first.
 
@@ -30,7 +31,7 @@ def work_of(
     return sorted(made, key=lambda one: (one.at, one.annotation))
 
 
-def _work(given: Label, place: Place | None, drawn: bool, planted: Record) -> TimedAnnotation:
+def _work(given: Label, place: Place | None, drawn: bool, planted: PlantedRecord) -> TimedAnnotation:
     seen = checked(given, planted.get(given.task))
     label = seen.label
     arm, reason = _arm(label, place) if drawn else _arm_seen(label)

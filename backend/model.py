@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -22,9 +21,11 @@ from cheques.images import BadImage
 from cheques.log import place_of
 from cheques.settings import Settings
 from reader.reading import Adapter, ReaderError, Reading, Unreadable
-from store.blind_readings import keep
+from store.blind_readings import BlindReading, note_blind_reading
+from store.database import Store, StoreError
 from store.draw import Draw, Shares
-from store.reading_cache import Key, Stored, read_as
+from store.projects import settings_of
+from store.reading_cache import Key, ReadingCache, read_as
 from store.versions import Versions
 from studio.formats import prediction, read_config
 from studio.images import ImageAway, name_of
@@ -59,8 +60,9 @@ class Tools:
     """What every project's model uses. fetch: an image's URL, a project -> the image; raises BadImage."""
 
     settings: Settings
+    store: Store
     resident: Resident
-    stored: Stored
+    readings: ReadingCache
     fetch: Callable[[str, int], Image]
     pool: ThreadPoolExecutor
 
@@ -102,23 +104,21 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         super().__init__(None, train_output)  # its own parser resolves entities, and stops at an encoding in the prolog
         self.project = project
         self._tools = tools
-        self._versions = Versions(tools.settings.home, project)
-        self._folder = tools.settings.home / "projects" / str(project)
-        self._draw = Draw.open(self._folder, shares=None if tools.settings.blind else Shares(blind=0.0))
+        self._versions = Versions(tools.store, project)
+        own = settings_of(tools.store, tools.settings, project)
+        self._draw = Draw(tools.store, project, shares=None if own.blind else Shares(blind=0.0))
         self._drawing = threading.Lock()
-        self._seen: tuple[tuple[int, ...], Serving] | None = None
+        self._seen: Serving | None = None
 
     def serving(self) -> Serving:
-        """The champion of this moment: looked up again whenever its pointer was replaced."""
-        mark = _mark(self._versions.folder / "champion")
-        if self._seen is None or self._seen[0] != mark:
-            champion = self._versions.champion()
-            name = champion.name if champion else BASE
-            stored_as = read_as(self._tools.settings.model, name)
-            if self._seen is not None and self._seen[1].name != name:
-                self._tools.stored.forget(str(self.project), (stored_as, self._seen[1].stored_as))
-            self._seen = mark, Serving(name, champion.adapter if champion else None, stored_as)
-        return self._seen[1]
+        """The champion of this moment."""
+        champion = self._versions.champion()
+        name = champion.name if champion else BASE
+        serving = Serving(name, champion.adapter if champion else None, read_as(self._tools.settings.model, name))
+        if self._seen is not None and self._seen.name != name:
+            self._tools.readings.forget(str(self.project), (serving.stored_as, self._seen.stored_as))
+        self._seen = serving
+        return serving
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], deadline: float | None = None, **_: Any) -> list[Any]:
         """A prediction for each task, in order; an empty one where there is no reading or none may be shown."""
@@ -134,7 +134,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
     ) -> list[Outcome]:
         """An outcome for each task, in order; what is not read at `deadline` (time.monotonic) comes back as passing."""
         keys = [self._key(task, serving) for task in tasks]
-        stored = self._tools.stored.get(keys)
+        stored = self._tools.readings.get(keys)
         outcomes: dict[int, Outcome] = {}
         for place, (task, key) in enumerate(zip(tasks, keys, strict=True)):
             with self._drawing:
@@ -180,8 +180,8 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
                 place = self._draw.place(name, image, labelled=bool(task.get("annotations")))
         except BadImage as error:
             return self._unread(name, str(error), passing=isinstance(error, ImageAway))
-        except OSError as error:
-            return self._unread(name, f"the draw cannot be written ({error.strerror}): is the disk full?", passing=True)
+        except StoreError as error:
+            return self._unread(name, f"the draw cannot be written: {error.strerror}", passing=True)
         except Exception as error:  # whatever is odd about one task is no reason to lose its neighbours
             log.error("cheque.failed", project=self.project, task=name, place=place_of(error))
             return self._unread(name, f"internal error ({type(error).__name__})")
@@ -195,7 +195,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
 
     def _collected(self, reading: dict[int, _Read], keys: Sequence[Key], deadline: float | None) -> dict[int, Outcome]:
         outcomes = {place: self._outcome(keys[place].task, one, deadline) for place, one in reading.items()}
-        self._tools.stored.put({keys[place]: o.reading for place, o in outcomes.items() if o.reading})
+        self._tools.readings.put({keys[place]: o.reading for place, o in outcomes.items() if o.reading})
         for outcome in outcomes.values():
             if outcome.blind and outcome.reading:
                 self._say(outcome, reading[next(iter(reading))].serving.name)
@@ -220,11 +220,11 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
     def _say(self, outcome: Outcome, version: str) -> None:
         """Keep what the annotator of a blind cheque is not shown: it lives nowhere else."""
         assert outcome.reading is not None
-        said = {"task": outcome.task, "version": version, "values": outcome.reading.values}
+        values, confidence = outcome.reading.values, outcome.reading.confidence
         try:
-            keep(self._folder, said | {"confidence": outcome.reading.confidence})
-        except OSError as error:
-            log.error("said.lost", project=self.project, task=outcome.task, reason=error.strerror)
+            note_blind_reading(self._tools.store, self.project, BlindReading(outcome.task, version, values, confidence))
+        except StoreError as error:
+            log.error("blind_reading.lost", project=self.project, task=outcome.task, reason=error.strerror)
 
     def _prediction(self, outcome: Outcome, serving: Serving) -> dict[str, Any]:
         if outcome.reading is None:
@@ -256,13 +256,4 @@ def _late(task: str) -> Outcome:
 
 
 def _name(task: Mapping[str, Any]) -> str:
-    return str(task.get("id", "")).encode(errors="replace").decode()
-
-
-def _mark(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return ()
-    return stat.st_mtime_ns, stat.st_ino, stat.st_size
+    return str(task.get("id", "")).encode(errors="replace").decode().replace("\0", "?")  # which PostgreSQL refuses

@@ -12,9 +12,10 @@ from werkzeug.exceptions import BadRequest
 
 from backend.metrics import Metrics
 from backend.model import BASE, STAND_IN, ChequeModel, Outcome, Tools
-from backend.webhook import heard, project_of
+from backend.webhook import handle_event, project_of
 from cheques.memory import memory_kills
 from cheques.settings import Settings
+from store.projects import known_projects, settings_of
 from store.versions import Versions
 from studio.config import BadConfig
 from worker.queue import PRELABEL, RETRAIN, QueueAway, connect, enqueue, progress_of
@@ -50,15 +51,17 @@ class Backend:
 
     def champions(self) -> dict[int, str]:
         """The version in service of every project that was ever served here."""
-        folders = (self.settings.home / "projects").glob("*")
-        known = {*list(self._models), *(int(path.name) for path in folders if path.name.isdigit())}
+        known = {*list(self._models), *known_projects(self.tools.store)}
         return {project: self.champion(project) for project in sorted(known)}
 
     def champion(self, project: int) -> str:
         if project in self._models:
             return self._models[project][1].serving().name
-        champion = Versions(self.settings.home, project).champion()
+        champion = Versions(self.tools.store, project).champion()
         return champion.name if champion else BASE
+
+    def retrain_every(self, project: int) -> int:
+        return settings_of(self.tools.store, self.settings, project).retrain_every
 
 
 def health(backend: Backend, admitted: bool) -> Response:
@@ -134,7 +137,7 @@ def webhook(backend: Backend) -> Response:
     """Label Studio waits for this inside the annotator's click, for one second at most."""
     event = _body()
     with backend.metrics.seconds.labels("webhook").time():
-        done = heard(backend.redis, event, backend.settings.retrain_every)
+        done = handle_event(backend.redis, event, backend.retrain_every)
     known = done != "ignored"  # labels that a client may invent would grow without end
     project, action = (str(project_of(event.get("project"))), str(event["action"])) if known else ("", "other")
     backend.metrics.events.labels(project, action).inc()
@@ -145,7 +148,7 @@ def versions(backend: Backend) -> Response:
     """Newest first, the base last. Label Studio asks without saying for which project: then those of all."""
     project = project_of(request.args.get("project") or (request.get_json(silent=True) or {}).get("project"))
     projects = list(backend.champions()) if project is None else [project]
-    names = [v.name for one in projects for v in reversed(Versions(backend.settings.home, one).list())]
+    names = [v.name for one in projects for v in reversed(Versions(backend.tools.store, one).list())]
     champion = {} if project is None else {"champion": backend.champion(project)}
     return jsonify(versions=[*dict.fromkeys(names), BASE], **champion)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import redis
 import structlog
 
+from store.database import StoreError
 from worker.queue import PRELABEL, RECONCILE, RETRAIN, QueueAway, enqueue, forget_labels, note_labels
 
 log = structlog.get_logger()
@@ -17,22 +18,31 @@ DELETED = ("ANNOTATIONS_DELETED", "ANNOTATION_DELETED")
 CHANGED = ("PROJECT_UPDATED",)
 
 
-def heard(connection: redis.Redis, event: Mapping[str, Any], retrain_every: int) -> str:
-    """Do what an event asks for; what was done, in a word. Redis away: `reconcile` will find what is lost here."""
+def handle_event(connection: redis.Redis, event: Mapping[str, Any], retrain_every: Callable[[int], int]) -> str:
+    """Do what an event asks for; what was done, in a word. Redis away: `reconcile` will find what is lost here.
+
+    retrain_every: a project -> new or changed lessons that start a retraining.
+    """
     action, project = str(event.get("action", "")), project_of(event.get("project"))
     if project is None:
         return "ignored"
     try:
-        return _heard(connection, action, project, event, retrain_every)
-    except (redis.RedisError, QueueAway) as error:
-        log.warning("webhook.redis_away", project=project, action=action, error=type(error).__name__)
+        return _handled(connection, action, project, event, retrain_every)
+    except (redis.RedisError, QueueAway, StoreError) as error:
+        log.warning("webhook.left", project=project, action=action, error=type(error).__name__)
         return "left to reconcile"
 
 
-def _heard(connection: redis.Redis, action: str, project: int, event: Mapping[str, Any], retrain_every: int) -> str:
+def _handled(
+    connection: redis.Redis,
+    action: str,
+    project: int,
+    event: Mapping[str, Any],
+    retrain_every: Callable[[int], int],
+) -> str:
     ids = annotations_of(event)
     if action in LABELLED:
-        if ids and note_labels(connection, project, ids, retrain_every):
+        if ids and note_labels(connection, project, ids, retrain_every(project)):
             enqueue(RECONCILE, project, connection=connection)
             return "counting"
         return "noted"

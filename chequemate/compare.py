@@ -143,12 +143,13 @@ def _entry(
 
 def _named(model: str, project: str, settings: Settings) -> tuple[Settings, Adapter | None]:
     """A version of the project, the base, or another model."""
+    from store.database import Store
     from store.versions import Versions
 
     if model == "base":
         return settings, None
     if re.fullmatch(r"v\d+", model):
-        return settings, Versions(settings.home, project).get(model).adapter
+        return settings, Versions(Store.of(settings), project).get(model).adapter
     return settings.model_copy(update={"model": model}), None
 
 

@@ -57,6 +57,7 @@ def attach(studio: Studio, settings: Settings, number: int) -> tuple[Project, Co
     A backend whose webhook is refused is taken away again. The version to show is set by `prelabel`, once there are
     predictions of it: before, the order would be random. Raises BadConfig, BadSettings, StudioError.
     """
+    from store.database import Store
     from store.projects import join
     from studio.client import SAMPLING
     from studio.connection import StudioError
@@ -76,7 +77,7 @@ def attach(studio: Studio, settings: Settings, number: int) -> tuple[Project, Co
             studio.unregister_backend(number, registered, f"{url}/webhook")
         raise
     studio.patch_project(number, sampling=SAMPLING, show_collab_predictions=True)
-    join(settings.home, number)
+    join(Store.of(settings), number)
     return project, config
 
 

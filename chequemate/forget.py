@@ -20,50 +20,32 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
     Their images, what was read on them, and the reports that may show them are removed; which part of the draw they
     were in, by number and fingerprint, stays. What adapters learned from them stays until the next version replaces it.
     """
-    from cheques.disk import keep_lines
     from cheques.settings import settings
-    from store.blind_readings import SAID
+    from store.database import Store
     from store.draw import Draw
-    from store.projects import folder
-    from store.reading_cache import Stored
+    from store.forgetting import forget_tasks
+    from store.projects import images_of, known_projects
     from store.versions import Versions
     from studio.client import Studio
     from studio.config import read_config
-    from studio.planted import RECORD
-    from worker.acquisition_cache import SIGHTS
-    from worker.jobs import IMAGES
 
     own = settings()
-    place, studio = folder(own.home, project), Studio.of(own)
+    store, studio = Store.of(own), Studio.of(own)
     config = read_config(studio.project(project).label_config)
-    if not place.is_dir():
+    if project not in known_projects(store):
         raise typer.BadParameter(f"nothing is kept of project {project} in {own.home}", param_hint="--project")
     # Before Label Studio is asked: what comes in meanwhile is none of those that are gone.
-    known = {one.task: one for one in Draw.open(place).places()}
+    known = {one.task: one for one in Draw(store, project).places()}
     gone = known.keys() - {str(task.id) for task in studio.tasks(project, config)}
     if not gone:
         typer.echo(f"Label Studio has every cheque that was seen of project {project}: nothing to forget.")
         return
-
-    def is_left(line: Mapping[str, object]) -> bool:
-        return str(line["task"]) not in gone
-
-    stored = Stored(own.home).forget_tasks(str(project), gone)
-    removed = {
-        "images": _remove_images(place / IMAGES, known, gone),
-        "readings": stored or 0,
-        "readings of blind cheques": keep_lines(place / SAID, is_left),
-        "notes for the order": keep_lines(place / SIGHTS, is_left),
-        "planted errors": keep_lines(place / RECORD, is_left),
-    }
-    versions = Versions(own.home, project).list()
+    versions = Versions(store, project).list()
+    removed = {"images": _remove_images(images_of(store, project), known, gone)} | forget_tasks(store, project, gone)
     removed["reports"] = sum(_remove_report(version, gone) for version in versions)
     typer.echo(f"gone from Label Studio: {len(gone)}")
     counts = ", ".join(f"{what} {count}" for what, count in removed.items() if count)
     typer.echo(f"removed: {counts or 'nothing, it was done before'}")
-    if stored is None:
-        typer.echo("readings.sqlite cannot be written now: the readings in it are left; run this again", err=True)
-        raise typer.Exit(1)
     learned = [version.name for version in versions if _ids(version, "lessons") & gone]
     if learned:
         typer.echo(

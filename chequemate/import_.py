@@ -289,7 +289,6 @@ def import_(
 
     from cheques.disk import locked
     from cheques.settings import settings
-    from store.projects import folder
     from studio.client import Studio
     from studio.formats import read_config
 
@@ -305,12 +304,10 @@ def import_(
         _take_adapter(adapter, project, own, console)
     if source is None:
         return
-    place = folder(own.home, project)
-    place.mkdir(parents=True, exist_ok=True)
     root = source if source.is_dir() else images or source.parent
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with locked(place / "import.lock"), progress:
+    with locked(own.home / "locks" / f"import-{project}"), progress:
         items = list(_items(source, images, config, console))
         row = progress.add_task("importing", total=len(items))
         run = Import(studio, own, project, config, root, console, None if pages else own.page, known)
@@ -331,10 +328,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _take_adapter(adapter: Path, project: int, own: Settings, console: Console) -> None:
+    from store.database import Store
     from store.versions import Versions
     from trainer.export_import import FIRST, import_adapter, must_read
 
-    versions = Versions(own.home, project)
+    versions = Versions(Store.of(own), project)
     if any(version.name == FIRST for version in versions.list()):
         console.print(f"{FIRST} is in project {project} already: the adapter is not taken again", highlight=False)
         return

@@ -33,17 +33,18 @@ def progress(
     What the page for the lead shows of it is brought up to date as well. --json: see trainer/progress.py.
     """
     from cheques.settings import settings
-    from store.projects import folder
+    from store.database import Store, StoreError
+    from store.projects import known_projects
     from store.versions import Versions
-    from trainer.progress import as_json, keep, progress_of
+    from trainer.progress import as_json, keep_curve, progress_of
 
     files.place(json_file, plot)
-    versions = Versions(settings().home, project)
-    place = folder(settings().home, project)
+    store = Store.of(settings())
+    versions = Versions(store, project)
     found = progress_of(versions)
-    with suppress(OSError):  # another's home can be looked at, too
-        if place.is_dir():
-            keep(found, place)
+    with suppress(StoreError):  # another's home can be looked at, too
+        if project in map(str, known_projects(store)):
+            keep_curve(versions, found)
     content = as_json(found, [] if target is None else [target])
     on_screen = json_file is not None and str(json_file) == "-"
     if on_screen:

@@ -74,9 +74,10 @@ def image_paths(given: Sequence[Path]) -> Iterator[Path]:
 
 def adapter_named(settings: Settings, project: str, version: str) -> Adapter | None:
     """The adapter of a version, of the champion where no version is named, None for `base`. Raises VersionError."""
+    from store.database import Store
     from store.versions import VersionError, Versions
 
-    versions = Versions(settings.home, project)
+    versions = Versions(Store.of(settings), project)
     if version == "base":
         return None
     chosen = versions.get(version) if version else versions.champion()

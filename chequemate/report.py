@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from backend.dashboard.figures import Desk
+    from backend.dashboard.figures import FigureCache
     from cheques.settings import Settings
 
 PATIENCE_SECONDS = 600.0
@@ -48,14 +48,14 @@ def report(
     hourly: Annotated[float | None, typer.Option(help="euros an hour of annotation, for the slide on costs")] = None,
 ) -> None:
     """Print the page for the lead, or make slides from the project's own numbers."""
-    from backend.dashboard.figures import Desk
+    from backend.dashboard.figures import FigureCache
     from cheques.settings import settings
 
     if pdf is None and pptx is None:
         raise typer.BadParameter("give --pdf FILE, --pptx FILE, or both")
     chosen = settings()
     number = project if project is not None else _only_project(chosen)
-    desk = Desk(chosen)
+    desk = FigureCache(chosen)
     figures = desk.figures(number, PATIENCE_SECONDS)
     if figures.problem:
         raise ReportError(figures.problem)
@@ -79,7 +79,7 @@ def _only_project(settings: Settings) -> int:
     return projects[0]
 
 
-def page_of(desk: Desk, settings: Settings, project: int, lang: str = "fr") -> str:
+def page_of(desk: FigureCache, settings: Settings, project: int, lang: str = "fr") -> str:
     """The page as one HTML file with everything inside it, as of now."""
     from flask import Flask
 

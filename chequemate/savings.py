@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,6 @@ import typer
 from chequemate import files
 
 if TYPE_CHECKING:
-    from store.draw import Place
     from study.quality import Caught
     from study.savings import Savings
     from study.timed_annotation import TimedAnnotation
@@ -53,15 +51,18 @@ def savings(
 def _work(project: int | None, export: Path | None) -> list[TimedAnnotation]:
     from backend.arms import work_of
     from cheques.settings import settings
-    from store.projects import folder
+    from store.database import Store
+    from store.draw import Draw
+    from store.planted import PlantedRecord
+    from store.projects import known_projects
     from studio.export import read_export
-    from studio.planted import Record
 
     if project is None:
         assert export is not None
         return work_of(read_export(export))
-    place = folder(settings().home, project)
-    draw, planted = _draw(place), Record.of(place)
+    store = Store.of(settings())
+    drawn = Draw(store, project) if project in known_projects(store) else None
+    draw, planted = (drawn.get if drawn and drawn.places() else None), PlantedRecord.of(store, project)
     if export is not None:
         return work_of(read_export(export), draw, planted)
     from studio.client import Studio
@@ -70,12 +71,6 @@ def _work(project: int | None, export: Path | None) -> list[TimedAnnotation]:
     studio = Studio.of(settings())
     config = read_config(studio.project(project).label_config)
     return work_of(studio.labels(project, config), draw, planted)
-
-
-def _draw(place: Path) -> Callable[[int], Place | None] | None:
-    from store.draw import Draw
-
-    return Draw.open(place).get if (place / "draw.jsonl").exists() else None
 
 
 def _show(found: Savings) -> None:

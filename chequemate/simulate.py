@@ -44,6 +44,7 @@ def simulate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from cheques.settings import settings
+    from store.database import Store
     from store.draw import Draw
     from store.versions import Versions
     from studio.client import Studio
@@ -55,8 +56,9 @@ def simulate(
     number = project or only_project()
     config = read_config(studio.project(number).label_config)
     answers = read_truth(truth or chosen.home / "files" / "cheques" / "truth.jsonl")
-    draw = Draw.open(chosen.home / "projects" / str(number))
-    versions, console, chance = Versions(chosen.home, number), Console(), random.Random(seed)
+    store = Store.of(chosen)
+    draw = Draw(store, number)
+    versions, console, chance = Versions(store, number), Console(), random.Random(seed)
     known = {version.name for version in versions.list()}
     served: list[Served] = []
     spent: dict[str, float] = {"labelling": 0.0, "waiting": 0.0}

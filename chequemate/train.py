@@ -37,6 +37,7 @@ def train(
     from cheques.fields import CHEQUE
     from cheques.settings import settings
     from reader.open_reader import open_reader
+    from store.database import Store
     from store.versions import Versions
     from trainer.presets import recipe_here
     from trainer.retrain import Step, retrain
@@ -53,7 +54,7 @@ def train(
     recipe = replace(recipe_here(own), **{name: value for name, value in chosen.items() if value is not None})
     lessons, judged = split(folder, exam, project, own)
     console.print(f"{len(lessons)} lessons, {len(judged)} exam cheques, base {own.model}", highlight=False)
-    versions = Versions(own.home, project)
+    versions = Versions(Store.of(own), project)
     known = {version.name for version in versions.list()}
     with bars() as progress:
         stages: dict[str, object] = {}
@@ -91,6 +92,7 @@ def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> 
     """Lessons and exam: by the project's one draw (labelled before, so a fifth is exam), or as the caller says."""
     from cheques.fields import CHEQUE
     from cheques.images import fingerprint
+    from store.database import Store
     from store.draw import Draw, is_one_of
     from trainer.dataset import read_folder
 
@@ -102,7 +104,7 @@ def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> 
         seen = {one.id for one in examples if is_one_of(fingerprint(one.open()), looks)}
         warn(problems + [f"{id} is in {exam} too: what is judged is never trained on" for id in sorted(seen)])
         return [one for one in examples if one.id not in seen], judged
-    draw = Draw.open(settings.home / "projects" / project)
+    draw = Draw(Store.of(settings), project)
     places = [draw.place(one.digest[:16], one.open(), labelled=True) for one in examples]
     sides = list(zip(examples, places, strict=True))
     return [one for one, at in sides if at.role == "lesson"], [one for one, at in sides if at.role == "exam"]

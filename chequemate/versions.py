@@ -144,9 +144,10 @@ def _row(version: Version) -> dict[str, object]:
 
 def _of(project: str) -> Versions:
     from cheques.settings import settings
+    from store.database import Store
     from store.versions import Versions
 
-    return Versions(settings().home, project)
+    return Versions(Store.of(settings()), project)
 
 
 def _person() -> str:

@@ -44,7 +44,13 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    home: Path = Field(Path(".chequemate"), description="where versions, the draw and the logs live")
+    home: Path = Field(Path(".chequemate"), description="where Chequemate's own state and the logs live")
+    files: Path | None = Field(
+        None, description="where adapters, reports and images of labelled cheques lie, if not in the home"
+    )
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL for Chequemate's own state (postgresql+psycopg://…) instead of a file in the home"
+    )
     model: str = Field(
         str(MODELS / "small"), description="base model: a folder, or a hub name such as Qwen/Qwen2.5-VL-7B-Instruct"
     )

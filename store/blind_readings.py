@@ -1,34 +1,36 @@
-"""What the reader would have said on blind cheques: one JSON line each in `said.jsonl` of the project's folder."""
+"""What the reader would have said on blind cheques: it is shown to nobody, and lives nowhere else."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from cheques.disk import append_line, locked
+import sqlalchemy as sa
 
-SAID = "said.jsonl"
+from store import tables
+from store.database import Store
 
-
-def keep(folder: Path, line: Mapping[str, Any]) -> None:
-    """Add one line, after removing a last one that a kill or a full disk left torn. Raises OSError (a full disk)."""
-    with locked(folder / "said.lock"):
-        # ASCII alone: what was read may hold half a character, which UTF-8 cannot write.
-        append_line(folder / SAID, json.dumps(line), durable=False)
+rows = tables.blind_reading
 
 
-def kept(folder: Path) -> Iterator[dict[str, Any]]:
-    """Every whole line, oldest first; what was damaged is left out."""
-    try:
-        content = (folder / SAID).read_bytes()
-    except OSError:
-        return
-    for line in content[: content.rfind(b"\n") + 1].splitlines():
-        try:
-            one = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(one, dict):
-            yield one
+@dataclass(frozen=True)
+class BlindReading:
+    """What one version read on one blind cheque. values, confidence: by field."""
+
+    task: str
+    version: str
+    values: dict[str, str]
+    confidence: dict[str, float]
+
+
+def note_blind_reading(store: Store, project: int, one: BlindReading) -> None:
+    """Raises StoreError."""
+    row = {"task": one.task, "version": one.version, "read": one.values, "confidence": one.confidence}
+    with store.begin() as connection:
+        connection.execute(rows.insert().values(project=str(project), **row))
+
+
+def blind_readings(store: Store, project: int) -> list[BlindReading]:
+    """Oldest first. Raises StoreError."""
+    with store.look() as connection:
+        query = sa.select(rows).where(rows.c.project == str(project)).order_by(rows.c.id)
+        return [BlindReading(row.task, row.version, row.read, row.confidence) for row in connection.execute(query)]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from cheques.disk import append_line, locked, whole_lines
 from cheques.images import distance, fingerprint
+from store import tables
+from store.database import Store
 
 Role = Literal["exam", "lesson"]
 Arm = Literal["blind", "prelabel"]
@@ -59,83 +58,69 @@ class Place:
 
 
 class Draw:
-    """The record of a project's draw, `draw.jsonl` in `folder`, shared by any number of processes."""
+    """The draw of one project, shared by any number of processes."""
 
-    def __init__(self, folder: Path, salt: str | None = None, shares: Shares | None = None) -> None:
-        self.path = folder / "draw.jsonl"
+    def __init__(self, store: Store, project: str | int, salt: str | None = None, shares: Shares | None = None) -> None:
+        """`salt` counts only where no draw exists yet: to make a lost one again from the images."""
+        self.store, self.project = store, str(project)
         self.shares = shares or Shares()
-        self._lock = folder / "draw.lock"
         self._places: dict[str, Place] = {}
         self._by_digest: dict[str, Place] = {}
         self._near = _Fingerprints()
-        self._offset = 0
-        self._salt = ""
-        with locked(self._lock):
-            self._reload()
-            if not self._salt:
-                append_line(self.path, json.dumps({"salt": salt or secrets.token_hex(16)}))
-                self._reload()
-
-    @classmethod
-    def open(cls, folder: Path, salt: str | None = None, shares: Shares | None = None) -> Draw:
-        """`salt` counts only where no draw exists yet: to make a lost one again from the images."""
-        return cls(folder, salt, shares)
-
-    @property
-    def salt(self) -> str:
-        return self._salt
+        self._last = 0
+        with store.begin(self.project) as connection:
+            self._read_on(connection)
+            if salt and not self._places:
+                connection.execute(tables.project.update().where(tables.project.c.id == self.project).values(salt=salt))
+            query = sa.select(tables.project.c.salt).where(tables.project.c.id == self.project)
+            self.salt = str(connection.execute(query).scalar_one())
 
     def get(self, task: str | int) -> Place | None:
         """The task's place, or None if it was never seen."""
-        if str(task) not in self._places and self._grew():
-            self._reload()
+        if str(task) not in self._places:
+            with self.store.look() as connection:
+                self._read_on(connection)
         return self._places.get(str(task))
 
     def places(self) -> list[Place]:
         """Every place, in the order of drawing."""
-        if self._grew():
-            self._reload()
+        with self.store.look() as connection:
+            self._read_on(connection)
         return list(self._places.values())
 
     def place(self, task: str | int, image: Image, *, labelled: bool = False) -> Place:
         """Draw a task at first sight, or say what was drawn. `labelled`: people had labelled it before we came.
 
-        Near-duplicates share the u and the role of the first seen, so that no exam cheque is also a lesson.
+        Near-duplicates share the u and the role of the first seen, so that no exam cheque is also a lesson. Raises
+        StoreError.
         """
         if found := self.get(task):
             return found
         digest, phash = pixels_digest(image), fingerprint(image)
-        with locked(self._lock):
-            self._reload()
+        # Nobody else draws in this project until it is written down: of two near-duplicates one comes first.
+        with self.store.begin(self.project) as connection:
+            self._read_on(connection)
             if found := self._places.get(str(task)):
                 return found
             twin = self._by_digest.get(digest) or self._near.nearest(phash)
-            place = self._drawn(str(task), digest, phash, twin, labelled)
-            # An annotator waits for this, and what a power cut takes is drawn again, the same, from salt and image.
-            append_line(self.path, json.dumps(place.__dict__), durable=False)
-            self._reload()
+            u = twin.u if twin else uniform(self.salt, digest)
+            exam, blind = (twin.exam_share, twin.blind_share) if twin else (self.shares.exam, self.shares.blind)
+            role: Role = "exam" if u < exam else "lesson"
+            arm: Arm | None = None if role == "lesson" or labelled else "blind" if u < blind else "prelabel"
+            place = Place(str(task), u, role, arm, digest, phash, exam, blind)
+            connection.execute(tables.place.insert().values(project=self.project, **asdict(place)))
         return place
 
-    def _drawn(self, task: str, digest: str, phash: str, twin: Place | None, labelled: bool) -> Place:
-        u = twin.u if twin else uniform(self._salt, digest)
-        exam, blind = (twin.exam_share, twin.blind_share) if twin else (self.shares.exam, self.shares.blind)
-        role: Role = "exam" if u < exam else "lesson"
-        arm: Arm | None = None if role == "lesson" or labelled else "blind" if u < blind else "prelabel"
-        return Place(task, u, role, arm, digest, phash, exam, blind)
-
-    def _grew(self) -> bool:
-        return self.path.stat().st_size > self._offset
-
-    def _reload(self) -> None:
-        lines, self._offset = whole_lines(self.path, self._offset)
-        for line in lines:
-            if "salt" in line:
-                self._salt = line["salt"]
-                continue
-            place = Place(**line)
-            self._places.setdefault(place.task, place)
+    def _read_on(self, connection: sa.Connection) -> None:
+        """What was drawn since, here or by another process."""
+        known = tables.place.c
+        query = sa.select(tables.place).where(known.project == self.project, known.id > self._last).order_by(known.id)
+        for row in connection.execute(query):
+            place = Place(**{name: getattr(row, name) for name in Place.__dataclass_fields__})
+            self._places[place.task] = place
             self._by_digest.setdefault(place.digest, place)
             self._near.add(place)
+            self._last = row.id
 
 
 def pixels_digest(image: Image) -> str:

@@ -1,42 +1,88 @@
-"""The Label Studio projects that are served, one folder each under the home; `chequemate connect` adds one."""
+"""The Label Studio projects that are served, and the settings that each has of its own."""
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
 
 from cheques.settings import Settings
+from store import tables
+from store.database import Store
+
+# What a project may have otherwise than the environment says.
+OWN_SETTINGS = ("retrain_every", "strategy", "worth", "doubt", "blind", "second_share", "planted")
+rows = tables.project
 
 
-def folder(home: Path, project: int | str) -> Path:
-    """Where what is known of a project lies (its draw, its attempts): made by `join`."""
-    return home / "projects" / str(project)
+class BadProjectSetting(ValueError):
+    """A setting that a project cannot have, or a value that it cannot take: one line."""
 
 
-def join(home: Path, project: int) -> None:
+def join(store: Store, project: int) -> None:
     """Serve this project from now on; again does no harm."""
-    place = folder(home, project)
-    place.mkdir(parents=True, exist_ok=True)
-    if (place / "project.json").exists():
-        return
-    part = place / f"project.json.{os.getpid()}"
-    part.write_text(json.dumps({"project": project, "joined": datetime.now(UTC).isoformat(timespec="seconds")}))
-    part.replace(place / "project.json")
+    with store.begin(str(project)) as connection:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        connection.execute(rows.update().where(rows.c.id == str(project), rows.c.joined.is_(None)).values(joined=now))
 
 
-def leave(home: Path, project: int) -> None:
+def leave(store: Store, project: int) -> None:
     """Serve it no more; its draw and versions stay."""
-    (folder(home, project) / "project.json").unlink(missing_ok=True)
-
-
-def joined(home: Path) -> list[int]:
-    """The projects joined by `chequemate connect` or `chequemate demo`, in ascending order."""
-    names = [path.parent.name for path in (home / "projects").glob("*/project.json")]
-    return sorted(int(name) for name in names if name.isdigit())
+    with store.begin(str(project)) as connection:
+        connection.execute(rows.update().where(rows.c.id == str(project)).values(joined=None))
 
 
 def served(settings: Settings) -> list[int]:
-    """Every project to serve: the joined ones, and those of CHEQUEMATE_PROJECTS."""
-    return sorted({*joined(settings.home), *settings.projects})
+    """Every project to serve: those joined by `chequemate connect`, and those of CHEQUEMATE_PROJECTS."""
+    with Store.of(settings).look() as connection:
+        names = connection.execute(sa.select(rows.c.id).where(rows.c.joined.is_not(None))).scalars()
+        return sorted({*(int(name) for name in names if name.isdecimal()), *settings.projects})
+
+
+def known_projects(store: Store) -> list[int]:
+    """Every Label Studio project that anything is known of."""
+    with store.look() as connection:
+        return sorted(int(name) for name in connection.execute(sa.select(rows.c.id)).scalars() if name.isdecimal())
+
+
+def images_of(store: Store, project: int) -> Path:
+    """The folder of the images of its labelled cheques."""
+    return store.files / "projects" / str(project) / "images"
+
+
+def own_settings(store: Store, project: int) -> dict[str, Any]:
+    """What this project has otherwise than the environment says, by name."""
+    with store.look() as connection:
+        found = connection.execute(sa.select(rows.c.settings).where(rows.c.id == str(project))).scalar_one_or_none()
+    return dict(found or {})
+
+
+def settings_of(store: Store, settings: Settings, project: int) -> Settings:
+    """The settings as they count for this project."""
+    return settings.model_copy(update=own_settings(store, project))
+
+
+def set_settings(store: Store, project: int, wanted: Mapping[str, str | None]) -> dict[str, Any]:
+    """Take these settings, as typed, for this project; None: the environment's again. Raises BadProjectSetting."""
+    taken = {name: None if text is None else _value(name, text) for name, text in wanted.items()}
+    with store.begin(str(project)) as connection:
+        own = rows.c.id == str(project)
+        before = connection.execute(sa.select(rows.c.settings).where(own)).scalar_one()
+        now = {name: value for name, value in (before | taken).items() if value is not None}
+        connection.execute(rows.update().where(own).values(settings=now))
+    return now
+
+
+def _value(name: str, text: str) -> Any:
+    if name not in OWN_SETTINGS:
+        raise BadProjectSetting(f"{name} is no setting of a project: give one of {', '.join(OWN_SETTINGS)}")
+    field = Settings.model_fields[name]
+    adapter: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
+    try:
+        return adapter.validate_json(text) if name == "worth" else adapter.validate_python(text)
+    except ValidationError as error:
+        raise BadProjectSetting(f"{name}={text}: {error.errors()[0]['msg']}") from None

@@ -1,31 +1,22 @@
-"""Readings kept on disk, so that a cheque is read once by each version. A cache: it may be deleted at any time."""
+"""Readings that are kept, so that a cheque is read once by each version. A cache: it may be deleted at any time."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
+import sqlalchemy as sa
 import structlog
 
 from reader.reading import Reading
+from store import tables
+from store.database import Store, StoreError, upsert
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
-TABLE = """
-CREATE TABLE IF NOT EXISTS reading (
-  project TEXT, task TEXT, image TEXT, version TEXT, form TEXT, reading TEXT NOT NULL,
-  PRIMARY KEY (project, version, form, task, image)
-) WITHOUT ROWID
-"""
+reading = tables.reading
 
 
 @dataclass(frozen=True)
@@ -45,151 +36,84 @@ class Key:
 
 
 def read_as(model: str, version: str) -> str:
-    """The name of a version for stored readings: another base reads otherwise under the same version's name."""
+    """The name of a version for kept readings: another base reads otherwise under the same version's name."""
     return f"{model} {version}"
 
 
-class Stored:
-    """The stored readings below `home`; any thread may call. A damaged file is begun anew.
+class ReadingCache:
+    """The kept readings; any thread may call.
 
-    Raises nothing of a file that cannot be used, as on a full disk: then nothing is stored, and cheques are read again.
+    Where the database cannot be used, as on a full disk, nothing is kept, and cheques are read again.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.path = home / "readings.sqlite"
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        home.mkdir(parents=True, exist_ok=True)
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def get(self, keys: Iterable[Key]) -> dict[Key, Reading]:
-        """Those that are stored."""
-        wanted = list(keys)
-
-        def got(file: sqlite3.Connection) -> dict[Key, Reading]:
-            rows = ((key, file.execute(f"SELECT reading FROM reading WHERE {WHERE}", _values(key))) for key in wanted)
-            return {key: _reading(row[0]) for key, found in rows if (row := found.fetchone())}
-
-        return self._done(got) or {}
+        """Those that are kept."""
+        found = {}
+        try:
+            with self._store.look() as connection:
+                for key in keys:
+                    query = sa.select(reading.c.reading).where(*(reading.c[name] == part for name, part in _parts(key)))
+                    if (kept := _reading(connection.execute(query).scalar_one_or_none())) is not None:
+                        found[key] = kept
+        except StoreError as error:
+            log.warning("readings.unusable", reason=error.strerror)
+        return found
 
     def put(self, readings: Mapping[Key, Reading]) -> None:
-        rows = [(*_values(key), _text(reading)) for key, reading in readings.items()]
-        if rows:
-            self._done(lambda file: file.executemany("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?, ?)", rows))
+        rows = [dict(_parts(key)) | {"reading": _as_json(one)} for key, one in readings.items()]
+        try:
+            with self._store.begin() as connection:
+                upsert(connection, reading, rows)
+        except StoreError as error:
+            log.warning("readings.unusable", reason=error.strerror)
 
     def forget(self, project: str, keep: Iterable[str]) -> None:
         """Drop what versions other than `keep` read."""
-        kept = tuple(keep)
-        query = f"DELETE FROM reading WHERE project = ? AND version NOT IN ({', '.join('?' * len(kept))})"
-        self._done(lambda file: file.execute(query, (project, *kept)))
+        query = reading.delete().where(reading.c.project == project, reading.c.version.not_in(list(keep)))
+        try:
+            with self._store.begin() as connection:
+                connection.execute(query)
+        except StoreError as error:
+            log.warning("readings.unusable", reason=error.strerror)
 
-    def forget_tasks(self, project: str, tasks: Iterable[str]) -> int | None:
-        """Drop all that was read on these tasks, so that the file holds no trace of it; how many readings.
-
-        None: the file cannot be written now, and nothing was dropped.
-        """
-        query = "DELETE FROM reading WHERE project = ? AND task IN (SELECT value FROM json_each(?))"
-        gone = json.dumps(list(tasks))
-
-        def forgotten(file: sqlite3.Connection) -> int:
-            file.execute("PRAGMA secure_delete = ON")
-            return file.execute(query, (project, gone)).rowcount
-
-        count = self._done(forgotten)
-        if count is not None:
-            self._done(lambda file: file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
-        return count
-
-    def close(self) -> None:
-        with self._lock:
-            self._let_go()
-
-    def _done(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """What the work gives, whole or not at all; None where the file cannot be used now."""
-        with self._lock:
-            try:
-                return self._tried(work)
-            except sqlite3.Error as error:
-                if not _is_damage(error):
-                    log.warning("stored.unusable", error=getattr(error, "sqlite_errorname", type(error).__name__))
-                    return None
-            with suppress(sqlite3.Error, OSError):
-                self._let_go()
-                for path in self.path.parent.glob(self.path.name + "*"):
-                    path.unlink(missing_ok=True)
-                return self._tried(work)
-            return None
-
-    def _tried(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._connection is None:
-            self._connection = _opened(self.path)
-        with self._connection:  # which commits, or rolls back
-            return work(self._connection)
-
-    def _let_go(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = OFF")  # what a crash of the machine loses is read again
-        connection.execute(TABLE)
-        connection.commit()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Is the file no good any more, or gone? Not so on a full disk, or while somebody else holds it."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code == sqlite3.SQLITE_READONLY_DBMOVED
-
-
-def readings_of(home: Path, project: int, version: str, form: str, tasks: Iterable[int]) -> dict[int, Reading]:
-    """What `version` (as `read_as` names it) has read on these tasks, for whoever only looks; {} if damaged."""
-    query = "SELECT reading FROM reading WHERE project = ? AND version = ? AND form = ? AND task = ? LIMIT 1"
-    found = {}
-    try:
-        with closing(sqlite3.connect(f"{(home / 'readings.sqlite').as_uri()}?mode=ro", uri=True)) as connection:
+    def of_tasks(self, project: int, version: str, form: str, tasks: Iterable[int]) -> dict[int, Reading]:
+        """What `version` (as `read_as` names it) has read on these tasks, for whoever only looks."""
+        mine = (reading.c.project == str(project), reading.c.version == version, reading.c.form == form)
+        found = {}
+        with self._store.look() as connection:
             for task in tasks:
-                row = connection.execute(query, (str(project), version, form, str(task))).fetchone()
-                if row:
-                    found[task] = _reading(row[0])
-    except (sqlite3.Error, ValueError, KeyError):
-        return {}
-    return found
+                query = sa.select(reading.c.reading).where(*mine, reading.c.task == str(task)).limit(1)
+                if (kept := _reading(connection.execute(query).scalar_one_or_none())) is not None:
+                    found[task] = kept
+        return found
 
 
-# In the order of Key's fields, which _values follows.
-WHERE = "project = ? AND task = ? AND image = ? AND version = ? AND form = ?"
+def _parts(key: Key) -> Iterable[tuple[str, str]]:
+    return asdict(key).items()
 
 
-def _values(key: Key) -> tuple[str, ...]:
-    return (key.project, key.task, key.image, key.version, key.form)
-
-
-def _text(reading: Reading) -> str:
-    parts = {
-        "values": reading.values,
-        "confidence": reading.confidence,
-        "embedding": [round(x, 5) for x in reading.embedding],
-        "notes": list(reading.notes),
-        "evidence": reading.evidence,
+def _as_json(one: Reading) -> dict[str, Any]:
+    return {
+        "values": one.values,
+        "confidence": one.confidence,
+        "embedding": [round(x, 5) for x in one.embedding],
+        "notes": list(one.notes),
+        "evidence": one.evidence,
     }
-    return json.dumps(parts)  # in ASCII: SQLite does not take half a character, which a reader may answer
 
 
-def _reading(text: str) -> Reading:
-    parts = json.loads(text)
-    return Reading(
-        parts["values"],
-        parts["confidence"],
-        embedding=tuple(parts["embedding"]),
-        notes=tuple(parts["notes"]),
-        evidence=parts["evidence"],
-    )
+def _reading(kept: Any) -> Reading | None:
+    """None where nothing is kept, or nothing that this release can read: then the cheque is read again."""
+    try:
+        return Reading(
+            kept["values"],
+            kept["confidence"],
+            embedding=tuple(kept["embedding"]),
+            notes=tuple(kept["notes"]),
+            evidence=kept["evidence"],
+        )
+    except (TypeError, KeyError):
+        return None

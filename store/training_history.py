@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from cheques.disk import locked, replace_file, whole_lines
+import sqlalchemy as sa
+
+from store import tables
+from store.database import Store
 
 Lessons = Mapping[int, str]  # annotation id -> when it was last changed
+rows = tables.training
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Training:
     """One retraining: what it saw (kept of the last one alone), and what came of it (promoted, rejected)."""
 
     lessons: Lessons
@@ -22,30 +24,32 @@ class Attempt:
     version: str | None
 
 
-def record(folder: Path, attempt: Attempt) -> None:
+def note_training(store: Store, project: int, one: Training) -> None:
     """Written when the retraining is over, promoted or not. One that died leaves nothing, and is tried again."""
-    line = {
+    row = {
+        "project": str(project),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "outcome": attempt.outcome,
-        "version": attempt.version,
-        "lessons": {str(annotation): changed for annotation, changed in attempt.lessons.items()},
+        "outcome": one.outcome,
+        "version": one.version,
+        "lessons": {str(annotation): changed for annotation, changed in one.lessons.items()},
     }
-    path = folder / "attempts.jsonl"
-    with locked(folder / "attempts.lock"):
-        past = [one | {"lessons": {}} for one in whole_lines(path)[0]]  # what only grows would be read every minute
-        replace_file(path, "".join(json.dumps(one) + "\n" for one in [*past, line]))
+    with store.begin(str(project)) as connection:
+        # What is only ever added to would be read every minute.
+        connection.execute(rows.update().where(rows.c.project == str(project)).values(lessons={}))
+        connection.execute(rows.insert().values(row))
 
 
-def attempts(folder: Path) -> list[Attempt]:
+def trainings(store: Store, project: int) -> list[Training]:
     """Oldest first."""
-    lines, _ = whole_lines(folder / "attempts.jsonl")
-    return [
-        Attempt({int(key): value for key, value in line["lessons"].items()}, line["outcome"], line["version"])
-        for line in lines
-    ]
+    with store.look() as connection:
+        query = sa.select(rows).where(rows.c.project == str(project)).order_by(rows.c.id)
+        return [
+            Training({int(key): changed for key, changed in row.lessons.items()}, row.outcome, row.version)
+            for row in connection.execute(query)
+        ]
 
 
-def new_or_changed(lessons: Lessons, before: list[Attempt]) -> int:
-    """How many lessons the last attempt did not see as they are now."""
+def new_or_changed(lessons: Lessons, before: list[Training]) -> int:
+    """How many lessons the last training did not see as they are now."""
     seen = before[-1].lessons if before else {}
     return sum(seen.get(annotation) != changed for annotation, changed in lessons.items())

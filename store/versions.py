@@ -1,7 +1,8 @@
-"""The versions of a project on disk, which of them is champion, and the way back.
+"""The versions of a project, which of them is champion, and the way back.
 
-A version is written beside its place and renamed into it; the champion is one small file replaced whole. So at any
-moment, whatever is killed and however full the disk, there is exactly one valid champion or none.
+A version's folder is written beside its place and renamed into it; then the version, and the champion where it is one,
+become rows in one transaction. So at any moment, whatever is killed and however full the disk, every version is whole
+and there is exactly one valid champion or none.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -19,8 +20,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from cheques.disk import digest_of, locked, remove_tree, replace_file, sync_folder, sync_tree
+import sqlalchemy as sa
+
+from cheques.disk import digest_of, remove_tree, sync_folder, sync_tree
 from reader.reading import Adapter
+from store import tables
+from store.database import Store, upsert
 
 WEIGHTS = "adapter_model.safetensors"
 LESSONS = "lessons.json"  # beside the adapter's folder: digests of what it was trained on
@@ -110,42 +115,34 @@ class Pointer:
 
 
 class Versions:
-    """The versions of one project below `home`; project `local` belongs to no Label Studio."""
+    """The versions of one project; project `local` belongs to no Label Studio."""
 
-    def __init__(self, home: Path, project: str | int) -> None:
-        self.project = str(project)
+    def __init__(self, store: Store, project: str | int) -> None:
+        self.store, self.project = store, str(project)
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.project):
             raise VersionError(f"{self.project!r} is no project: give its number, or local")
-        self.folder = home / "versions" / self.project
+        self.folder = store.files / "versions" / self.project
 
-    def list(self) -> list[Version]:
-        """Every whole version, oldest first."""
-        pointer = self.pointer()
-        forced = {entry["to"] for entry in pointer.history if entry["action"] == "force"}
-        found = (_read(path, self.project) for path in self.folder.glob("v*") if re.fullmatch(r"v\d+", path.name))
-        whole = [replace(v, decision="forced") if v.name in forced else v for v in found if v]
-        return sorted(whole, key=lambda version: version.number)
+    def list(self) -> Sequence[Version]:
+        """Every version, oldest first."""
+        with self.store.look() as connection:
+            return self._list(connection)
 
     def get(self, name: str) -> Version:
         """Raises VersionError where there is no such version."""
-        for version in self.list():
-            if version.name == name:
-                return version
-        known = ", ".join(version.name for version in self.list()) or "none yet"
-        raise VersionError(f"project {self.project} has no version {name} (it has: {known})")
+        with self.store.look() as connection:
+            return self._get(connection, name)
 
     def champion(self) -> Version | None:
         """The version in service; None means the base model. A damaged champion does not serve."""
-        name = self.pointer().champion
-        version = _read(self.folder / name, self.project) if name else None
+        with self.store.look() as connection:
+            name = self._pointer(connection).champion
+            version = next((one for one in self._list(connection) if one.name == name), None) if name else None
         return version if version and not version.problem() else None
 
     def pointer(self) -> Pointer:
-        try:
-            content = json.loads((self.folder / "champion").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return Pointer()
-        return Pointer(content["champion"], tuple(content["before"]), tuple(content["history"]))
+        with self.store.look() as connection:
+            return self._pointer(connection)
 
     def find(self, dataset: str) -> Version | None:
         """The version that was trained on exactly this data, if there is one."""
@@ -170,40 +167,45 @@ class Versions:
         weights = folder / "adapter" / WEIGHTS
         if not weights.is_file():
             raise VersionError(f"{weights} is missing: this folder holds no adapter")
-        with self._locked():
+        digest = digest_of(weights)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sync_tree(folder)
+        with self.store.begin(self.project) as connection:
             self._sweep()
-            name = version.name or f"v{self._last_number() + 1}"
-            if (self.folder / name).exists():
+            known = {one.name for one in self._list(connection)}
+            name = version.name or f"v{self._last_number(connection) + 1}"
+            if name in known:
                 raise VersionError(f"project {self.project} has a {name} already")
+            path = self.folder / name
             version = replace(
-                version,
-                name=name,
-                project=self.project,
-                path=self.folder / name,
-                digest=digest_of(weights),
-                created=version.created or _now(),
+                version, name=name, project=self.project, path=path, digest=digest, created=version.created or _now()
             )
-            replace_file(folder / "version.json", json.dumps(_as_json(version), indent=1, ensure_ascii=False))
-            sync_tree(folder)
-            # First, so that no kill makes a number serve twice.
-            replace_file(self.folder / "number", str(max(self._last_number(), version.number)))
-            folder.replace(version.path)
+            if path.exists():
+                # Whoever put it there was killed before it became a version; the next sweep but one removes it.
+                path.replace(self.folder / f".tmp-{secrets.token_hex(6)}")
+            folder.replace(path)
             sync_folder(self.folder)
+            row = {"project": self.project, "name": name, "number": version.number, "record": _as_json(version)}
+            connection.execute(tables.version.insert().values(row))
+            counted = max(self._last_number(connection), version.number)
+            own = tables.project.c.id == self.project
+            connection.execute(tables.project.update().where(own).values(last_version=counted))
             if version.decision == "promoted":
-                self._promote(version, "promote", "gate", "; ".join(version.reasons))
+                self._promote(connection, version, "promote", "gate", "; ".join(version.reasons))
         return version
 
     def judged(self, version: Version) -> None:
         """Write down what the exam said of an imported version; promote it if the gate did. Raises VersionError."""
-        with self._locked():
-            replace_file(version.path / "version.json", json.dumps(_as_json(version), indent=1, ensure_ascii=False))
+        with self.store.begin(self.project) as connection:
+            query = tables.version.update().where(*self._is(version.name))
+            connection.execute(query.values(record=_as_json(version)))
             if version.decision == "promoted":
-                self._promote(version, "promote", "gate", "; ".join(version.reasons))
+                self._promote(connection, version, "promote", "gate", "; ".join(version.reasons))
 
     def promote(self, name: str, *, who: str = "person", why: str = "", force: bool = False) -> Version:
         """Put a version in service; a rejected one needs `force` and a reason, both recorded. Raises VersionError."""
-        with self._locked():
-            version = self.get(name)
+        with self.store.begin(self.project) as connection:
+            version = self._get(connection, name)
             if version.decision == "rejected" and not force:
                 reasons = "; ".join(version.reasons) or "no reason recorded"
                 raise VersionError(
@@ -211,22 +213,23 @@ class Versions:
                 )
             if force and not why:
                 raise VersionError(f"{name}: a forced promotion needs a reason (--why)")
-            self._promote(version, "force" if force else "promote", who, why)
+            self._promote(connection, version, "force" if force else "promote", who, why)
         return self.get(name)
 
     def rollback(self, *, who: str = "person", why: str = "") -> Version | None:
         """Put the champion's predecessor back in service; None: the base serves again. Raises VersionError."""
-        with self._locked():
-            pointer = self.pointer()
+        with self.store.begin(self.project) as connection:
+            pointer = self._pointer(connection)
             if pointer.champion is None:
                 raise VersionError(f"project {self.project} has no champion: there is nothing to roll back")
+            known = {version.name: version for version in self._list(connection)}
             before = [*pointer.before]
             while before:
-                version = _read(self.folder / before.pop(), self.project)
+                version = known.get(before.pop())
                 if version and not version.problem():
-                    self._point(pointer.moved(version.name, tuple(before), "rollback", who, why))
+                    self._point(connection, pointer.moved(version.name, tuple(before), "rollback", who, why))
                     return version
-            self._point(pointer.moved(None, (), "rollback", who, why))
+            self._point(connection, pointer.moved(None, (), "rollback", who, why))
             return None
 
     def ever_champion(self, name: str) -> bool:
@@ -234,38 +237,70 @@ class Versions:
 
     def prune(self, keep: int = 3) -> tuple[str, ...]:
         """Remove all but the champion, its parent, its predecessor and the last `keep` versions; the names removed."""
-        with self._locked():
-            pointer, versions = self.pointer(), self.list()
+        with self.store.begin(self.project) as connection:
+            pointer, versions = self._pointer(connection), self._list(connection)
             champion = next((version for version in versions if version.name == pointer.champion), None)
             kept = {pointer.champion, champion and champion.parent, *pointer.before[-1:]}
             kept |= {version.name for version in versions[len(versions) - keep :]} if keep else set()
             removed = [version for version in versions if version.name not in kept]
             for version in removed:
-                remove_tree(version.path)
+                connection.execute(tables.version.delete().where(*self._is(version.name)))
             self._sweep()
+        for version in removed:  # what a kill leaves of these folders is no version any more
+            remove_tree(version.path)
         return tuple(version.name for version in removed)
 
-    def _promote(self, version: Version, action: str, who: str, why: str) -> None:
+    def _is(self, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return tables.version.c.project == self.project, tables.version.c.name == name
+
+    def _list(self, connection: sa.Connection) -> Sequence[Version]:
+        forced = {entry["to"] for entry in self._pointer(connection).history if entry["action"] == "force"}
+        known = {entry.name for entry in fields(Version)}
+        query = sa.select(tables.version.c.name, tables.version.c.record).where(
+            tables.version.c.project == self.project
+        )
+        found = []
+        for name, record in connection.execute(query.order_by(tables.version.c.number)):
+            values = {key: value for key, value in record.items() if key in known}
+            values |= {"reasons": tuple(values["reasons"])} | ({"decision": "forced"} if name in forced else {})
+            found.append(Version(**values | {"name": name, "project": self.project, "path": self.folder / name}))
+        return found
+
+    def _get(self, connection: sa.Connection, name: str) -> Version:
+        versions = self._list(connection)
+        for version in versions:
+            if version.name == name:
+                return version
+        known = ", ".join(version.name for version in versions) or "none yet"
+        raise VersionError(f"project {self.project} has no version {name} (it has: {known})")
+
+    def _pointer(self, connection: sa.Connection) -> Pointer:
+        now = connection.execute(
+            sa.select(tables.champion.c.name, tables.champion.c.before).where(tables.champion.c.project == self.project)
+        ).one_or_none()
+        query = sa.select(tables.promotion.c.entry).where(tables.promotion.c.project == self.project)
+        history = tuple(connection.execute(query.order_by(tables.promotion.c.id)).scalars())
+        return Pointer(now.name, tuple(now.before), history) if now else Pointer()
+
+    def _promote(self, connection: sa.Connection, version: Version, action: str, who: str, why: str) -> None:
         if problem := version.problem():
             raise VersionError(problem)
-        pointer = self.pointer()
+        pointer = self._pointer(connection)
         if pointer.champion == version.name:
             return
         before = (*pointer.before, pointer.champion) if pointer.champion else pointer.before
-        self._point(pointer.moved(version.name, before, action, who, why))
+        self._point(connection, pointer.moved(version.name, before, action, who, why))
 
-    def _point(self, pointer: Pointer) -> None:
-        replace_file(self.folder / "champion", json.dumps(asdict(pointer), indent=1, ensure_ascii=False))
+    def _point(self, connection: sa.Connection, pointer: Pointer) -> None:
+        row = {"project": self.project, "name": pointer.champion, "before": list(pointer.before)}
+        upsert(connection, tables.champion, [row])
+        entry = {"project": self.project, "entry": pointer.history[-1]}
+        connection.execute(tables.promotion.insert().values(entry))
 
-    def _last_number(self) -> int:
-        try:
-            counted = int((self.folder / "number").read_text())
-        except (FileNotFoundError, ValueError):
-            counted = 0
-        return max([counted, *(version.number for version in self.list())])
-
-    def _locked(self) -> Any:
-        return locked(self.folder / "lock")
+    def _last_number(self, connection: sa.Connection) -> int:
+        """The highest number ever given: those of removed versions are not given again."""
+        query = sa.select(tables.project.c.last_version).where(tables.project.c.id == self.project)
+        return int(connection.execute(query).scalar_one())
 
     def _sweep(self) -> None:
         """What killed processes left behind."""
@@ -277,19 +312,6 @@ class Versions:
 
 def _as_json(version: Version) -> dict[str, Any]:
     return {name: value for name, value in asdict(version).items() if name not in ("path", "project")}
-
-
-def _read(folder: Path, project: str) -> Version | None:
-    try:
-        content = json.loads((folder / "version.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    known = {entry.name for entry in fields(Version)}
-    values = {name: value for name, value in content.items() if name in known}
-    # The folder's name is the version's: what was copied here from another project is still found under its own name.
-    return Version(
-        **values | {"name": folder.name, "project": project, "path": folder, "reasons": tuple(values["reasons"])}
-    )
 
 
 def _now() -> str:

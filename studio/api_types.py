@@ -26,7 +26,7 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredPrediction:
     """A prediction that Label Studio holds. empty: it shows nothing (a blind one, or nothing was read)."""
 
     id: int
@@ -45,7 +45,7 @@ class Task:
     id: int
     image: str
     labelled: bool
-    stored: tuple[Stored, ...] = ()
+    stored: tuple[StoredPrediction, ...] = ()
     hint: str = ""
 
 
@@ -80,7 +80,7 @@ def task_of(sent: Mapping[str, Any], config: Config) -> Task:
     """A task as the API sends it."""
     data = sent.get("data") or {}
     stored = tuple(
-        Stored(int(p["id"]), str(p.get("model_version") or ""), p.get("score"), not p.get("result"))
+        StoredPrediction(int(p["id"]), str(p.get("model_version") or ""), p.get("score"), not p.get("result"))
         for p in sent.get("predictions") or ()
         if isinstance(p, Mapping)
     )

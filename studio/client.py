@@ -12,12 +12,12 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from cheques.settings import Settings
-from studio.api_types import Project, Stored, Task, moment, project_of, task_of, where
+from studio.api_types import Project, StoredPrediction, Task, moment, project_of, task_of, where
 from studio.config import HINT, Config
 from studio.connection import Connection, Moved, StudioError
 from studio.formats import Label, label
 
-__all__ = ["Project", "Stored", "Studio", "StudioError", "Task"]
+__all__ = ["Project", "StoredPrediction", "Studio", "StudioError", "Task"]
 
 SAMPLING = "Uncertainty sampling"
 TASKS_A_PAGE = 500

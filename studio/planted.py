@@ -1,163 +1,13 @@
-"""Planted errors: what they look like, the record of them, and labels with every planted error taken out again.
-
-A known share of the lessons' pre-labels shows one wrong but plausible value. Who looks corrects it; how many do is the
-only measure of attention that needs no second opinion. The exam never carries any.
-"""
+"""Labels with every planted error taken out again."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
-import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import date
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from cheques.amounts import cents_of_words
-from cheques.disk import whole_lines
-from cheques.fields import EMPTY, UNREADABLE, Field, Form
-from cheques.values import BadValue, as_number, canonical, currency_of
-from reader.reading import Reading
+from cheques.planted import Planted
+from cheques.values import as_number
 from studio.formats import Change, Label
-
-RECORD = "planted.jsonl"  # in the project's folder, beside its draw
-UNITS = ("deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf")
-UNIT = re.compile(rf"\b({'|'.join(UNITS)})\b(?![- ]vingt)")
-SURE = 0.95  # confidence below which a reading carries no planted error
-OTHERS = 3  # values of other cheques, below which a text would be planted again and again
-
-
-@dataclass(frozen=True)
-class Planted:
-    """One planted error: the task and the version whose prediction carries it, what was read and what is shown."""
-
-    task: str
-    version: str
-    field: str
-    read: str
-    shown: str
-
-    @property
-    def line(self) -> str:
-        """As the record holds it."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-    def on(self, reading: Reading) -> Reading:
-        """The reading as it is shown, its confidences unchanged: they must not give the error away."""
-        return replace(reading, values={**reading.values, self.field: self.shown})
-
-
-def chosen(salt: str, task: int | str, share: float) -> bool:
-    """Does this cheque belong to the share? By the draw's salt: the same for every version, and nobody can tell."""
-    digest = hashlib.sha256(f"{salt}:planted:{task}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48 < share
-
-
-def plant(
-    reading: Reading, form: Form, salt: str, task: int | str, version: str, others: Mapping[str, Sequence[str]]
-) -> Planted | None:
-    """One wrong value for one field of the reading, the same at every call; None where no field can carry one.
-
-    others: by field, values that were read on other cheques; for what can only be taken for another's (a payee).
-    """
-    rng = random.Random(f"{salt}:{task}:{version}")
-    currency = currency_of(form, reading.values)
-    for field in rng.sample(list(form), len(form.fields)):
-        read = reading.values.get(field.name, EMPTY)
-        # What is shown instead of a doubtful reading might happen to be the truth, and would be taken away again.
-        if reading.confidence.get(field.name, 0.0) < SURE or read in (EMPTY, UNREADABLE):
-            continue
-        if not _is_canonical(field, read, currency):
-            continue
-        wrong = SLIPS[field.kind](rng, field, read, others.get(field.name, ()))
-        if wrong and wrong != read and _is_canonical(field, wrong, currency):
-            return Planted(str(task), version, field.name, read, wrong)
-    return None
-
-
-def _is_canonical(field: Field, text: str, currency: str) -> bool:
-    if field.kind == "amount":
-        return as_number(text) is not None
-    try:
-        return canonical(field, text, currency) == text
-    except BadValue:
-        return False
-
-
-def _same(one: str, other: str) -> bool:
-    """Are they the same value? A label's amount has its currency's decimals, what was planted those of the reader."""
-    number = as_number(one)
-    return one == other or (number is not None and number == as_number(other))
-
-
-def _digit(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
-    """An amount with one other digit; as long as it was, and never nothing."""
-    places = [place for place, character in enumerate(read) if character.isdigit()]
-    place = rng.choice(places)
-    digits = [d for d in "0123456789" if d != read[place] and (place > 0 or d != "0")]
-    wrong = read[:place] + rng.choice(digits) + read[place + 1 :]
-    return wrong if Decimal(wrong) else ""
-
-
-def _number_word(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
-    """An amount in words with one other number, if it is still one."""
-    found = list(UNIT.finditer(read))
-    if not found:
-        return ""
-    word = rng.choice(found)
-    wrong = read[: word.start()] + rng.choice([u for u in UNITS if u != word[0]]) + read[word.end() :]
-    return wrong if cents_of_words(wrong) else ""
-
-
-def _day(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
-    """Another day of the same month, a few days off."""
-    was = date.fromisoformat(read)
-    days = [day for day in range(max(1, was.day - 9), min(28, was.day + 9) + 1) if day != was.day]
-    return was.replace(day=rng.choice(days)).isoformat()
-
-
-def _choice(rng: random.Random, field: Field, read: str, _: Sequence[str]) -> str:
-    rest = [choice for choice in field.choices if choice not in (read, EMPTY, UNREADABLE)]
-    return rng.choice(rest) if rest else ""
-
-
-def _of_another(rng: random.Random, _: Field, read: str, others: Sequence[str]) -> str:
-    rest = sorted({other for other in others if other.casefold() != read.casefold()} - {EMPTY, UNREADABLE})
-    return rng.choice(rest) if len(rest) >= OTHERS else ""
-
-
-SLIPS: dict[str, Callable[[random.Random, Field, str, Sequence[str]], str]] = {
-    "amount": _digit,
-    "words": _number_word,
-    "date": _day,
-    "number": _digit,
-    "choice": _choice,
-    "text": _of_another,
-}
-
-
-class Record:
-    """The planted errors of a project, by task, from `planted.jsonl` in its folder; none where there is no file."""
-
-    def __init__(self, planted: Iterable[Planted] = ()) -> None:
-        self._by_task: defaultdict[str, list[Planted]] = defaultdict(list)
-        for one in planted:
-            self._by_task[one.task].append(one)
-
-    @classmethod
-    def of(cls, folder: Path) -> Record:
-        # What a kill left of a last line was never shown: a prediction is imported once its line is on disk.
-        return cls(Planted(**line) for line in whole_lines(folder / RECORD)[0])
-
-    def get(self, task: int | str) -> Sequence[Planted]:
-        return self._by_task.get(str(task), ())
-
-    def __contains__(self, task: int | str) -> bool:
-        return str(task) in self._by_task
 
 
 @dataclass(frozen=True)
@@ -198,3 +48,9 @@ def _without(label: Label, one: Planted) -> Label:
     change: Change = "accepted" if _same(values.get(one.field, ""), one.read) else "corrected"
     shown = {**label.shown, one.field: one.read}
     return replace(label, values=values, shown=shown, changed={**label.changed, one.field: change})
+
+
+def _same(one: str, other: str) -> bool:
+    """Are they the same value? A label's amount has its currency's decimals, what was planted those of the reader."""
+    number = as_number(one)
+    return one == other or (number is not None and number == as_number(other))

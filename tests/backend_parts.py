@@ -16,6 +16,7 @@ from cheques.fields import CHEQUE, Form
 from cheques.images import BadImage
 from cheques.settings import Settings
 from reader.reading import Adapter, Reader, ReaderError, Reading
+from store.database import Store
 from store.draw import Draw
 from studio.config import DEFAULT_CONFIG
 
@@ -66,7 +67,7 @@ def noise(seed: int) -> Image.Image:
 
 def drawn(folder: Path, tasks: Iterable[int]) -> Draw:
     """A draw, always the same, in which these tasks have a place."""
-    draw = Draw.open(folder, salt="fixed")
+    draw = Draw(Store(folder), 7, salt="fixed")
     for task in tasks:
         draw.place(task, noise(task))
     return draw

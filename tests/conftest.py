@@ -17,6 +17,7 @@ from cheques.settings import Settings
 from studio.client import Studio
 from tests.jobs_parts import World, world_in
 from tests.redis_parts import RedisServer
+from tests.store_parts import postgresql, store  # noqa: F401 (fixtures)
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is slow
 hypothesis.settings.load_profile("any machine")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from backend.dashboard import register
 from backend.dashboard.exam import Graded
-from backend.dashboard.figures import Desk, Figures, computed
+from backend.dashboard.figures import FigureCache, Figures, computed
 from backend.dashboard.status import History
 from cheques.settings import Settings
 from research.bench.annotators import FIELDS, Team, play
@@ -24,7 +24,7 @@ from worker.queue import connect
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-class ShownDesk(Desk):
+class ShownDesk(FigureCache):
     """Shows these figures, whatever the project."""
 
     def __init__(self, figures: Figures) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cheques.images import BadImage
+from store.database import Store
 from store.draw import Draw
 from store.versions import Version, Versions
 from tests.backend_parts import noise, settings_in
@@ -42,7 +43,7 @@ class World:
             self.studio.annotate(task)
 
     def exam(self) -> set[str]:
-        return {place.task for place in Draw.open(self.folder).places() if place.role == "exam"}
+        return {place.task for place in Draw(Store(self.home), 7).places() if place.role == "exam"}
 
     def train(self, lessons: Sequence[Example], exam: Sequence[Example], *rest: Any) -> Version:
         self.trained.append(([one.id for one in lessons], [one.id for one in exam]))

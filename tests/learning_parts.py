@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from store.database import Store
 from store.versions import Version, Versions
 from study.learning_curve import Point
 from tests.test_trainer_versions import add
@@ -53,7 +54,7 @@ def project(
     home: Path, name: str, judged: Sequence[dict[str, list[bool]]], labels: Sequence[int], **more: Any
 ) -> list[Version]:
     """Versions on disk with the reports of such exams. more: of every version."""
-    versions, base, added = Versions(home, name), judged[0], []
+    versions, base, added = Versions(Store(home), name), judged[0], []
     for lessons, exam in zip(labels, judged[1:], strict=True):
         mean = float(np.mean([*exam.values()]))
         about: dict[str, Any] = {"labels": lessons, "exam": len(exam), "mean": mean, "base": "small-0123456789ab"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from PIL.Image import Image
 from backend.app import create_app
 from backend.routes import PREDICT_SECONDS
 from reader.reading import Adapter, Reading
+from store.blind_readings import blind_readings
+from store.database import Store
 from store.draw import Draw
 from store.versions import Version, Versions
 from tests.backend_parts import (
@@ -93,7 +94,7 @@ def test_a_new_champion_serves_without_a_restart(tmp_path: Path, client: FlaskCl
     assert reader.batches == [(1, None), (1, "7/v1")]
     assert client.post("/setup", json={"project": "7", "schema": CONFIG}).json == {"model_version": "v1"}
     assert client.get("/versions?project=7").json == {"versions": ["v1", "base"], "champion": "v1"}
-    Versions(tmp_path, "7").rollback()
+    Versions(Store(tmp_path), "7").rollback()
     assert predict(client, [task(1)])[0]["model_version"] == "base"
     assert len(reader.batches) == 2  # what the base read is still stored
 
@@ -114,13 +115,13 @@ def test_a_cheque_is_read_once_even_across_a_restart(tmp_path: Path, reader: Fak
 def test_a_blind_cheque_is_read_and_not_shown(tmp_path: Path, reader: FakeReader) -> None:
     client = client_of(tmp_path, lambda: reader)
     results = predict(client, [task(number) for number in range(60)])
-    blind = {place.task for place in Draw.open(tmp_path / "projects" / "7").places() if place.arm == "blind"}
+    blind = {place.task for place in Draw(Store(tmp_path), 7).places() if place.arm == "blind"}
     assert 0 < len(blind) < 20
     shown = {str(number) for number, result in enumerate(results) if result["result"]}
     assert shown == {str(number) for number in range(60)} - blind
     assert all(result["score"] == 0.25 and result["model_version"] == "base" for result in results)
-    said = [json.loads(line) for line in (tmp_path / "projects" / "7" / "said.jsonl").read_text().splitlines()]
-    assert {line["task"] for line in said} == blind and said[0]["values"]["beneficiaire"] == PAYEE
+    said = blind_readings(Store(tmp_path), 7)
+    assert {one.task for one in said} == blind and said[0].values["beneficiaire"] == PAYEE
     assert predict(client, [task(number) for number in range(60)]) == results  # from the store too
 
 
@@ -241,7 +242,7 @@ def test_the_app_is_label_studio_mls_own_with_another_model(tmp_path: Path) -> N
 
 
 def promote(home: Path, project: str) -> Adapter:
-    versions = Versions(home, project)
+    versions = Versions(Store(home), project)
     with versions.staging() as folder:
         (folder / "adapter").mkdir()
         (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")

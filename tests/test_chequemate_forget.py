@@ -3,49 +3,53 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chequemate import forget
-from cheques.disk import append_line, keep_lines
 from cheques.fields import CHEQUE
+from cheques.planted import Planted
 from reader.reading import Reading
-from store.blind_readings import SAID, keep, kept
+from store.acquisition_cache import AcquisitionCache
+from store.annotation_cache import annotation_copy, update_annotation_copy
+from store.blind_readings import BlindReading, blind_readings, note_blind_reading
+from store.database import Store
 from store.draw import Draw
-from store.projects import folder
-from store.reading_cache import Key, Stored
+from store.forgetting import OF_A_CHEQUE, forget_tasks
+from store.marks import Unread, keep_unread, unread
+from store.planted import PlantedRecord, note_planted
+from store.projects import images_of, known_projects
+from store.reading_cache import Key, ReadingCache
+from store.tables import metadata, place
 from store.versions import Version, Versions
 from studio.config import DEFAULT_CONFIG
-from studio.planted import RECORD, Planted, Record
 from tests.backend_parts import noise
 from tests.conftest import LabelStudio
 from tests.trainer_parts import runner
-from worker.acquisition_cache import Sights
-from worker.jobs import IMAGES
 
 NAME = "Zoé Personne"
 READING = Reading(dict.fromkeys(CHEQUE.names, NAME), dict.fromkeys(CHEQUE.names, 0.5), embedding=(0.5, 0.25))
 
 
-def kept_of(home: Path, project: int, tasks: list[int]) -> None:
+def kept_of(store: Store, project: int, tasks: list[int]) -> None:
     """All that is ever kept of these tasks."""
-    place = folder(home, project)
-    draw = Draw.open(place)
+    draw, images = Draw(store, project), images_of(store, project)
+    images.mkdir(parents=True, exist_ok=True)
     for task in tasks:
-        digest = draw.place(task, noise(task)).digest
-        (place / IMAGES).mkdir(exist_ok=True)
-        noise(task).save(place / IMAGES / f"{digest}.png")
-        keep(place, {"task": str(task), "version": "base", "values": {"beneficiaire": NAME}, "confidence": {}})
-        append_line(place / RECORD, Planted(str(task), "base", "lieu", NAME, "Lyon").line)
-    Sights(place, "base", CHEQUE).add(dict.fromkeys(tasks, READING))
-    Stored(home).put({Key.of(str(project), str(task), f"/{task}", "base", "form"): READING for task in tasks})
+        noise(task).save(images / f"{draw.place(task, noise(task)).digest}.png")
+        note_blind_reading(store, project, BlindReading(str(task), "base", {"beneficiaire": NAME}, {}))
+    note_planted(store, project, [Planted(str(task), "base", "lieu", NAME, "Lyon") for task in tasks])
+    AcquisitionCache(store, project, "base", CHEQUE).add(dict.fromkeys(tasks, READING))
+    ReadingCache(store).put({Key.of(str(project), str(task), f"/{task}", "base", "form"): READING for task in tasks})
+    keep_unread(store, project, "prelabel", [Unread(task, "unreadable", NAME) for task in tasks])
+    update_annotation_copy(
+        store, project, 4, "2026", {task: [{"values": {"beneficiaire": NAME}}] for task in tasks}, ()
+    )
 
 
-def trained_on(home: Path, project: int, lessons: list[int]) -> Version:
-    versions = Versions(home, project)
+def trained_on(store: Store, project: int, lessons: list[int]) -> Version:
+    versions = Versions(store, project)
     with versions.staging() as staging:
         (staging / "adapter").mkdir()
         (staging / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
@@ -71,8 +75,9 @@ def test_what_was_deleted_in_label_studio_is_forgotten_here(
     first, second, third = studio.import_tasks(
         project, [{"image": f"/data/local-files/?d=c{number}.png"} for number in range(3)]
     )
-    kept_of(home, project, [first, second, third])
-    old, new = trained_on(home, project, [first, second]), trained_on(home, project, [third])
+    store = Store(home)
+    kept_of(store, project, [first, second, third])
+    old, new = trained_on(store, project, [first, second]), trained_on(store, project, [third])
     monkeypatch.setattr("cheques.settings.settings", lambda: label_studio.settings(home))
     run = runner(_app())
 
@@ -83,16 +88,18 @@ def test_what_was_deleted_in_label_studio_is_forgotten_here(
         "gone from Label Studio: 1\n" in told and f"{old.name} learned from some of them" in told and NAME not in told
     )
 
-    place = folder(home, project)
     left = {str(second), str(third)}
-    draw = Draw.open(place)
-    assert {path.stem for path in (place / IMAGES).iterdir()} == {
+    draw = Draw(store, project)
+    assert {path.stem for path in images_of(store, project).iterdir()} == {
         draw.place(int(n), noise(int(n))).digest for n in left
     }
-    assert {line["task"] for line in kept(place)} == left
-    assert not Record.of(place).get(first) and Record.of(place).get(second)
-    sights = Sights(place, "base", CHEQUE)
+    assert {one.task for one in blind_readings(store, project)} == left
+    record = PlantedRecord.of(store, project)
+    assert not record.get(first) and record.get(second)
+    sights = AcquisitionCache(store, project, "base", CHEQUE)
     assert first not in sights and second in sights and third in sights
+    assert [one.task for one in unread(store, project)] == [second, third]
+    assert set(annotation_copy(store, project, 4)[0]) == {second, third}
     assert not (old.path / "report" / "report.html").exists() and (new.path / "report" / "report.html").exists()
     assert "nothing, it was done before" in run("--project", project).output
 
@@ -106,7 +113,7 @@ def test_a_project_that_was_never_served_is_one_line(
     monkeypatch.setattr("cheques.settings.settings", lambda: label_studio.settings(tmp_path))
     answer = runner(_app())("--project", project)
     assert answer.exit_code == 2 and "nothing is kept of project" in answer.output
-    assert not folder(tmp_path, project).exists()
+    assert project not in known_projects(Store(tmp_path))
 
 
 def _app() -> object:
@@ -117,32 +124,26 @@ def _app() -> object:
     return app
 
 
-def test_no_trace_of_a_forgotten_reading_is_in_the_file(tmp_path: Path) -> None:
-    stored = Stored(tmp_path)
-    secret = Reading({"beneficiaire": "Marguerite"}, {"beneficiaire": 0.5})
-    mine = Key.of("7", "1", "/1", "base", "form")
-    others = [Key.of("7", "2", "/2", "base", "form"), Key.of("8", "1", "/1", "base", "form")]
-    stored.put({mine: secret, **dict.fromkeys(others, READING)})
-    assert all_bytes(tmp_path, "Marguerite") > 0
-    assert stored.forget_tasks("7", ["1"]) == 1
-    assert all_bytes(tmp_path, "Marguerite") == 0
-    assert list(stored.get([mine, *others])) == others
-
-    stored.put({mine: secret})
-    with closing(sqlite3.connect(stored.path, isolation_level="EXCLUSIVE")) as busy:
-        busy.execute("BEGIN EXCLUSIVE")
-        stored._connection.execute("PRAGMA busy_timeout = 50")  # type: ignore[union-attr]
-        assert stored.forget_tasks("7", ["1"]) is None, "said, not passed over in silence"
-    stored.close()
+def test_no_trace_of_what_is_forgotten_is_in_any_file(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept_of(store, 7, [1])
+    kept_of(store, 8, [1])
+    assert all_bytes(tmp_path, NAME) > 0
+    counts = forget_tasks(store, 7, {"1"})
+    assert set(counts.values()) == {1} and len(counts) == 5
+    assert all_bytes(tmp_path, NAME) > 0, "project 8 keeps its own"
+    forget_tasks(store, 8, {"1"})
+    assert all_bytes(tmp_path, NAME) == 0
 
 
-def test_lines_go_whole_and_damaged_ones_with_them(tmp_path: Path) -> None:
-    for task in (1, 2, 3):
-        keep(tmp_path, {"task": str(task), "values": {"beneficiaire": NAME}})
-    path = tmp_path / SAID
-    path.write_bytes(path.read_bytes() + b'{"task": "4", "val{"task": "5"}\n' + '{"task": "6", "é'.encode()[:-1])
-    assert keep_lines(path, lambda line: line["task"] != "2") == 2
-    assert [line["task"] for line in kept(tmp_path)] == ["1", "3"]
-    keep(tmp_path, {"task": "7"})
-    assert [line["task"] for line in kept(tmp_path)] == ["1", "3", "7"]
-    assert keep_lines(tmp_path / "never.jsonl", lambda line: True) == 0
+def test_every_table_that_knows_a_task_is_reached() -> None:
+    about_tasks = {table for table in metadata.tables.values() if "task" in table.c}
+    assert about_tasks - {place} == set(OF_A_CHEQUE.values()), "but for the draw, where number and fingerprint stay"
+
+
+@pytest.mark.parametrize("others", [1, 3000])
+def test_thousands_are_forgotten_at_once(store: Store, others: int) -> None:
+    gone = {str(task) for task in range(others)}
+    kept_of(store, 7, [1, 5000])
+    forget_tasks(store, 7, gone | {"1"})
+    assert {one.task for one in blind_readings(store, 7)} == {"5000"}

@@ -7,10 +7,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from backend.dashboard.exam import NOTHING, graded, said, with_later
+from backend.dashboard.exam import NOTHING, graded, with_later
 from cheques.fields import CHEQUE, Field, Form
 from reader.reading import Reading
-from store.reading_cache import Key, Stored, read_as, readings_of
+from store.database import Store
+from store.reading_cache import Key, ReadingCache, read_as
 from store.versions import Version
 from study.gate import Decision, Safety
 from study.timed_annotation import TimedAnnotation
@@ -19,14 +20,6 @@ from trainer.evaluate import evaluate
 from trainer.judgement import Contest
 from trainer.recipe import Trained
 from trainer.report import as_json
-
-
-def test_said_takes_the_version_that_was_in_service(tmp_path: Path) -> None:
-    lines = [{"task": "4", "version": v, "values": {"date": v}, "confidence": {}} for v in ("base", "v1", "v2")]
-    (tmp_path / "said.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"task": "4", "ver')
-    assert said(tmp_path, {4: "v1"}.get) == {4: {"date": "v1"}}
-    assert said(tmp_path, {}.get) == {4: {"date": "v2"}}
-    assert said(tmp_path / "none", {}.get) == {}
 
 
 def test_the_exam_comes_from_the_champions_report(tmp_path: Path) -> None:
@@ -62,7 +55,7 @@ def test_exam_cheques_labelled_since_are_counted_too(tmp_path: Path) -> None:
     (tmp_path / "report" / "report.json").write_text(json.dumps({"cheques": [cheque]}))
     form = Form((Field("date", "date"), Field("lieu", "text")))
     key = partial(Key.of, "1", url="/a.png", version=read_as("small", "v1"), form=form.digest)
-    kept = Stored(tmp_path)
+    kept = ReadingCache(Store(tmp_path))
     sure = {"date": 0.8, "lieu": 0.7}
     read = {
         4: Reading({"date": "2024-05-03", "lieu": "Lyon"}, sure),
@@ -76,7 +69,7 @@ def test_exam_cheques_labelled_since_are_counted_too(tmp_path: Path) -> None:
     work = [replace(given, task=task, annotation=task) for task in (4, 5, 6, 8)]
     work += [replace(given, task=5, annotation=50, at=2.0, ambiguous=True, values={"lieu": "Nice"})]
     work += [replace(given, task=5, annotation=51, at=3.0, skipped=True), replace(given, task=7, exam=False)]
-    reads = partial(readings_of, tmp_path, 1, read_as("small", "v1"), form.digest)
+    reads = partial(ReadingCache(Store(tmp_path)).of_tasks, 1, read_as("small", "v1"), form.digest)
     found = with_later(graded(Version("v1", "1", tmp_path)), work, form, reads)
     assert found.later == 2, "not the one judged before, no lesson, and nothing that another version read"
     assert found.confidence.tolist() == [[0.9, 0.4], [0.8, 0.7], [float("-inf"), 0.7]]
@@ -84,4 +77,3 @@ def test_exam_cheques_labelled_since_are_counted_too(tmp_path: Path) -> None:
     other = Form((Field("date", "date"),))
     assert with_later(graded(Version("v1", "1", tmp_path)), work, other, reads).later == 0, "another form by now"
     assert with_later(NOTHING, work, form, reads).later == 3, "a version that was made without an exam"
-    assert readings_of(tmp_path / "none", 1, "v1", form.digest, [4]) == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -13,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from backend.dashboard.figures import Desk, Figures
+from backend.dashboard.figures import FigureCache, Figures
 from cheques.settings import Settings
 from reader.reading import Reading
+from store.database import Store
 from store.draw import Draw
-from store.projects import folder
-from store.reading_cache import Key, Stored, read_as
+from store.reading_cache import Key, ReadingCache, read_as
+from store.tables import CACHES
 from store.versions import Version, Versions
 from studio.api_types import Project
 from studio.client import StudioError
@@ -101,13 +101,13 @@ def studio() -> FakeStudio:
     return studio
 
 
-def desk_of(home: Path, studio: FakeStudio) -> Desk:
-    desk = Desk(Settings(home=home, projects=(1,)))
+def desk_of(home: Path, studio: FakeStudio) -> FigureCache:
+    desk = FigureCache(Settings(home=home, projects=(1,)))
     desk._studio = studio  # type: ignore[assignment]
     return desk
 
 
-def look(desk: Desk) -> Figures:
+def look(desk: FigureCache) -> Figures:
     """As a lead who comes back after a while."""
     shelf = desk._shelves.get(1)
     if shelf:
@@ -153,17 +153,20 @@ def test_a_new_process_starts_from_the_copy_on_disk(tmp_path: Path, studio: Fake
     assert studio.reads == [5, 1]
 
 
-def test_the_copy_may_be_deleted_or_damaged(tmp_path: Path, studio: FakeStudio) -> None:
+def test_the_copy_may_be_deleted(tmp_path: Path, studio: FakeStudio) -> None:
     look(desk_of(tmp_path, studio))
-    (tmp_path / "projects" / "1" / "annotations.sqlite").write_bytes(b"no database at all" * 100)
+    with Store(tmp_path).begin() as connection:
+        for table in CACHES:
+            connection.execute(table.delete())
     assert look(desk_of(tmp_path, studio)).labels == 5
     assert studio.reads == [5, 5]
 
 
 def test_cheques_outside_the_trial_leave_no_values_on_disk(tmp_path: Path, studio: FakeStudio) -> None:
     look(desk_of(tmp_path, studio))
-    rows = sqlite3.connect(tmp_path / "projects" / "1" / "annotations.sqlite").execute("SELECT rows FROM task")
-    assert all("2024-05-03" not in text for (text,) in rows)
+    with Store(tmp_path).look() as connection:
+        rows = connection.exec_driver_sql("SELECT rows FROM annotation").scalars().all()
+    assert len(rows) == 5 and all("2024-05-03" not in text for text in rows)
 
 
 def test_an_outage_keeps_the_last_figures_and_says_so(tmp_path: Path, studio: FakeStudio) -> None:
@@ -210,18 +213,18 @@ def test_a_slow_label_studio_does_not_hold_the_page_up(tmp_path: Path, studio: F
 def test_the_desk_counts_them(tmp_path: Path, studio: FakeStudio) -> None:
     """A champion whose report knows no cheque, and an exam cheque that it read before it was labelled."""
     config = read_config(CONFIG)
-    draw = Draw.open(folder(tmp_path, 1), salt="fixed")
+    draw = Draw(Store(tmp_path), 1, salt="fixed")
     task = next(n for n in range(1, 300) if draw.place(n, noise(n)).arm == "prelabel")
     trained = tmp_path / "trained"
     (trained / "adapter").mkdir(parents=True)
     (trained / "adapter" / "adapter_model.safetensors").write_bytes(b"x")
     settings = Settings(home=tmp_path, projects=(1,))
-    versions = Versions(tmp_path, 1)
+    versions = Versions(Store(tmp_path), 1)
     made = versions.add(trained, Version("", "1", trained))
     versions.promote(made.name, who="test", why="test", force=True)
     shown = dict.fromkeys(config.form.names, "")
     key = Key.of("1", str(task), "/a.png", read_as(settings.model, made.name), config.form.digest)
-    Stored(tmp_path).put({key: Reading(shown, dict.fromkeys(shown, 0.9))})
+    ReadingCache(Store(tmp_path)).put({key: Reading(shown, dict.fromkeys(shown, 0.9))})
     studio.put(label(task, values=shown | {"lieu": "Lyon"}, shown=shown, version=made.name, updated_at=now()))
     found = look(desk_of(tmp_path, studio)).graded
     assert found.later == 1
@@ -239,7 +242,7 @@ def test_the_same_on_a_real_label_studio(tmp_path: Path, label_studio: LabelStud
     project = studio.create_project("figures", CONFIG).id
     tasks = studio.import_tasks(project, [{"image": f"/data/local-files/?d=c{number}.png"} for number in range(6)])
     made = [studio.annotate(task, [region("lieu", "Lyon")], lead_time=20.0) for task in tasks[:4]]
-    desk = Desk(label_studio.settings(tmp_path, projects=(project,)))
+    desk = FigureCache(label_studio.settings(tmp_path, projects=(project,)))
 
     def look_again() -> Figures:
         if project in desk._shelves:
@@ -259,4 +262,4 @@ def test_the_same_on_a_real_label_studio(tmp_path: Path, label_studio: LabelStud
         sdk.tasks.delete(str(task))
     emptied = look_again()
     assert emptied.labels == 0 and emptied.problem == ""
-    assert Draw.open(tmp_path / "projects" / str(project)).places() == []
+    assert Draw(Store(tmp_path), project).places() == []

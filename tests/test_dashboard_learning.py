@@ -1,22 +1,23 @@
 """The learning curve on the page and in the slides: what the trainer kept is shown, in French and in English."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from backend.dashboard.figures import Figures
 from backend.dashboard.learning import NOTHING_LEARNT, learning_of
 from backend.dashboard.status import history_of
 from chequemate.slides import slides
-from cheques.settings import Settings
-from store.projects import folder
+from store import tables
+from store.database import Store
+from store.marks import mark, set_mark
 from store.versions import Versions
 from tests.dashboard_parts import figures, site
 from tests.learning_parts import exams, law, project
-from trainer.progress import FILE, keep, progress_of
+from trainer.progress import CURVE, keep_curve, progress_of
 
 LABELS, CHEQUES = (40, 80, 120, 160), (20, 30, 40, 50)
 
@@ -25,8 +26,8 @@ def shown(home: Path, versions: int = 4, kept: bool = True) -> Figures:
     judged = exams(law(0.35, 0.0, 0.5, 100), LABELS, CHEQUES, 1)[: versions + 1]
     project(home, "1", judged, LABELS[:versions])
     if kept:
-        keep(progress_of(Versions(home, "1")), folder(home, 1))
-    return replace(figures(), history=history_of(Settings(home=home), 1))
+        keep_curve(versions := Versions(Store(home), "1"), progress_of(versions))
+    return replace(figures(), history=history_of(Store(home), 1))
 
 
 def section(home: Path, figures: Figures, lang: str, printed: str = "") -> str:
@@ -42,7 +43,7 @@ def text_of(html: str) -> str:
 
 def test_the_gain_of_100_more_labels_stands_first_in_both_languages(tmp_path: Path) -> None:
     page = shown(tmp_path)
-    kept = json.loads((folder(tmp_path, 1) / FILE).read_text())
+    kept = mark(Store(tmp_path), 1, CURVE)
     now, gain = (
         f"{100 * kept['now']['value']:.0f}",
         [f"{100 * kept['gain'][key]:.1f}" for key in ("value", "low", "high")],
@@ -84,10 +85,12 @@ def test_before_the_file_is_written_and_when_it_is_damaged_the_versions_are_show
 
 def test_an_adapter_that_was_brought_along_stands_beside_the_base_and_ours(tmp_path: Path) -> None:
     shown(tmp_path, versions=2)
-    path = tmp_path / "versions" / "1" / "v1" / "version.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"brought": True, "labels": 0}))
-    keep(progress_of(Versions(tmp_path, "1")), folder(tmp_path, 1))
-    page = replace(figures(), history=history_of(Settings(home=tmp_path), 1))
+    with Store(tmp_path).begin() as connection:
+        v1 = tables.version.c.name == "v1"
+        record = connection.execute(sa.select(tables.version.c.record).where(v1)).scalar_one()
+        connection.execute(tables.version.update().where(v1).values(record=record | {"brought": True, "labels": 0}))
+    keep_curve(versions := Versions(Store(tmp_path), "1"), progress_of(versions))
+    page = replace(figures(), history=history_of(Store(tmp_path), 1))
     english, french = (text_of(section(tmp_path, page, lang)) for lang in ("en", "fr"))
     percents = r"\d+[.,]\d.% \(\d+.% (?:to|à) \d+.%\)"
     assert re.search(f"Side by side: the base {percents}, your adapter v1 {percents}, v2 {percents}", english)
@@ -97,19 +100,17 @@ def test_an_adapter_that_was_brought_along_stands_beside_the_base_and_ours(tmp_p
     assert "Side by side" not in text_of(section(tmp_path, shown(tmp_path / "without"), "en"))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", "null", '{"points": [{}]}', '{"points": [], "enough": true}', '{"points": 3}']
-)
-def test_a_damaged_file_is_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_text(text)
-    assert learning_of(tmp_path) == NOTHING_LEARNT
-    assert learning_of(tmp_path / "nowhere") == NOTHING_LEARNT
+@pytest.mark.parametrize("kept", [{}, [], 3, {"points": [{}]}, {"points": [], "enough": True}, {"points": 3}])
+def test_what_another_release_kept_is_nothing(tmp_path: Path, kept: object) -> None:
+    assert learning_of(Store(tmp_path), 1) == NOTHING_LEARNT
+    set_mark(Store(tmp_path), 1, CURVE, kept)
+    assert learning_of(Store(tmp_path), 1) == NOTHING_LEARNT
 
 
 def test_the_open_page_learns_that_the_curve_came(tmp_path: Path) -> None:
     before = shown(tmp_path, kept=False)
-    keep(progress_of(Versions(tmp_path, "1")), folder(tmp_path, 1))
-    assert before.stamp != replace(before, history=history_of(Settings(home=tmp_path), 1)).stamp
+    keep_curve(versions := Versions(Store(tmp_path), "1"), progress_of(versions))
+    assert before.stamp != replace(before, history=history_of(Store(tmp_path), 1)).stamp
 
 
 def test_the_slides_say_it_too(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 
 from backend.dashboard.figures import NO_FIGURES
-from backend.dashboard.measures import Measures, measured
+from backend.dashboard.prometheus import Measures, measured
 from cheques.settings import Settings
 from tests.dashboard_parts import ShownDesk, figures
 from worker.queue import connect

@@ -16,6 +16,7 @@ import requests
 
 from chequemate.stack import PORTS, Stack
 from cheques.settings import Settings
+from store.database import Store
 from store.versions import Versions
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG
@@ -66,7 +67,7 @@ def test_the_first_hour_by_its_page_alone(fresh_studio: Stack, tmp_path: Path) -
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CHEQUEMATE_")}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "200"}
 
-    versions = Versions(desk / ".chequemate", 1)
+    versions = Versions(Store(desk / ".chequemate"), 1)
     begun, serving, outputs = time.monotonic(), None, list[str]()
     path = f"{ROOT}/.venv/bin:{environment['PATH']}"
     environment["PATH"] = path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -18,7 +17,7 @@ from playwright.sync_api import Error as PlaywrightError
 from backend.arms import work_of
 from backend.dashboard.exam import _true
 from backend.dashboard.left_out import LeftOut, left_out
-from backend.dashboard.measures import measured
+from backend.dashboard.prometheus import measured
 from backend.dashboard.view_left_out import ROWS, why
 from chequemate.connect import attach, begin
 from chequemate.doctor.checks import Finding
@@ -26,8 +25,8 @@ from chequemate.doctor.verb import findings
 from chequemate.stack import Stack
 from cheques.drawing.folder import write_folder
 from cheques.text import FAULTS
-from store.projects import folder
-from store.unread import UNREAD, Unread, keep_unread, unread
+from store.database import Store
+from store.marks import UNREAD, Unread, keep_unread, mark, set_mark, unread
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.formats import Label, label
@@ -37,6 +36,7 @@ from tests.dashboard_parts import figures, site
 from tests.jobs_parts import World
 from tests.test_loop import run, until
 from worker.jobs import prelabel, reconcile, retrain
+from worker.queue import RECONCILE
 
 XML = DEFAULT_CONFIG.read_text(encoding="utf-8")
 CONFIG = read_config(XML)
@@ -105,33 +105,36 @@ def test_a_field_that_cannot_be_used_counts_in_no_statistic() -> None:
 
 class TestUnread:
     def test_each_job_replaces_its_own_and_a_task_stands_once(self, tmp_path: Path) -> None:
-        assert unread(tmp_path) == ()
-        keep_unread(tmp_path, "prelabel", [Unread.of(3, "/a.png", "damaged"), Unread.of(1, "", "no image")])
-        keep_unread(tmp_path, "retrain", [Unread.of(3, "/a.png", "damaged")])
-        assert [(one.task, one.why) for one in unread(tmp_path)] == [(1, "no image"), (3, "unreadable")]
-        keep_unread(tmp_path, "prelabel", [Unread.of(2, "/b.png", "away", passing=True)])
-        assert [(one.task, one.why) for one in unread(tmp_path)] == [(2, "waiting"), (3, "unreadable")]
-        (tmp_path / UNREAD).write_text("torn")
-        assert unread(tmp_path) == ()
+        assert unread(Store(tmp_path), 7) == ()
+        keep_unread(Store(tmp_path), 7, "prelabel", [Unread.of(3, "/a.png", "damaged"), Unread.of(1, "", "no image")])
+        keep_unread(Store(tmp_path), 7, "retrain", [Unread.of(3, "/a.png", "damaged")])
+        assert [(one.task, one.why) for one in unread(Store(tmp_path), 7)] == [(1, "no image"), (3, "unreadable")]
+        keep_unread(Store(tmp_path), 7, "prelabel", [Unread.of(2, "/b.png", "away", passing=True)])
+        assert [(one.task, one.why) for one in unread(Store(tmp_path), 7)] == [(2, "waiting"), (3, "unreadable")]
+        set_mark(Store(tmp_path), 7, UNREAD, {})
+        assert unread(Store(tmp_path), 7) == ()
 
     def test_the_jobs_keep_what_they_could_not_read(self, world: World) -> None:
         world.labelled(30)
         world.studio.add_tasks(range(50, 60))
         world.backend.unreadable, world.backend.away = frozenset({51}), frozenset({52})
         prelabel(7)
-        assert [(one.task, one.why, one.reason) for one in unread(world.folder)] == [
+        assert [(one.task, one.why, one.reason) for one in unread(Store(world.home), 7)] == [
             (51, "unreadable", "why"),
             (52, "waiting", "why"),
         ]
         reconcile(7)
-        assert [one.task for one in unread(world.folder)] == [3, 51, 52]
+        assert [one.task for one in unread(Store(world.home), 7)] == [3, 51, 52]
         world.studio.annotate(4, image="/image/3")  # drawn already, and its image is gone
         world.decision = "rejected"
         retrain(7)
-        assert [(one.task, one.why) for one in unread(world.folder)][:2] == [(3, "unreadable"), (4, "unreadable")]
+        assert [(one.task, one.why) for one in unread(Store(world.home), 7)][:2] == [
+            (3, "unreadable"),
+            (4, "unreadable"),
+        ]
         world.backend.unreadable = world.backend.away = frozenset()
         prelabel(7)
-        assert not {51, 52} & {one.task for one in unread(world.folder)}
+        assert not {51, 52} & {one.task for one in unread(Store(world.home), 7)}
 
 
 LEFT = LeftOut(
@@ -233,7 +236,7 @@ class TestOnARealLabelStudio:
         self, stack: Stack, project: int, tasks: list[int]
     ) -> None:
         def blank() -> dict[int, str]:
-            return {one.task: one.why for one in unread(folder(stack.settings.home, project))}
+            return {one.task: one.why for one in unread(Store.of(stack.settings), project)}
 
         assert blank() == {tasks[8]: "unreadable", tasks[9]: "unreadable", tasks[10]: "no image"}
         place = stack.files / "seen"
@@ -307,9 +310,9 @@ class TestOnARealLabelStudio:
         self.says(told, f"1 image cannot be read: task {tasks[8]}", "damaged or cut-off image")
         labels = [label for label in studio.labels(project, CONFIG) if label.task in tasks]
         assert len(labels) == 8
-        counted = folder(stack.settings.home, project) / "counted.json"
+        store = Store.of(stack.settings)
         latest = max(label.updated_at for label in labels)
-        until(lambda: json.loads(counted.read_text())["latest"] == latest, PATIENCE)  # reconcile has read them all
+        until(lambda: mark(store, project, RECONCILE)["latest"] == latest, PATIENCE)  # reconcile has read them all
         assert "in the trial:" in run(stack, "savings", "--project", str(project))
 
     def says(self, told: list[Finding], what: str, each: str) -> None:

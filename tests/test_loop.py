@@ -19,6 +19,7 @@ from rich.progress import Progress
 
 from chequemate.demo import prepare
 from chequemate.stack import Stack
+from store.database import Store
 from store.versions import Versions
 from studio.client import Studio
 from studio.formats import read_config
@@ -106,12 +107,12 @@ def test_labels_become_versions_and_the_order_of_lessons_holds(stack: Stack, pro
     assert pairs and all(a["score"] < b["score"] for a, b in pairs)
     exam = [one["exam"] for one in told["served"]]
     assert any(exam) and not all(exam)
-    assert Versions(stack.settings.home, project).list()
+    assert Versions(Store(stack.settings.home), project).list()
 
 
 def test_a_killed_worker_and_a_wiped_redis_cost_nothing(stack: Stack, project: int) -> None:
-    before = [version.name for version in Versions(stack.settings.home, project).list()]
-    champion = Versions(stack.settings.home, project).champion()
+    before = [version.name for version in Versions(Store(stack.settings.home), project).list()]
+    champion = Versions(Store(stack.settings.home), project).champion()
     start_training(stack, project)
     until(lambda: stage(stack, project) == "training", 120)
 
@@ -121,12 +122,12 @@ def test_a_killed_worker_and_a_wiped_redis_cost_nothing(stack: Stack, project: i
     for file in (stack.settings.home / "stack" / "redis").rglob("*"):
         if file.is_file() and file.suffix in (".aof", ".rdb", ".manifest"):
             file.unlink()
-    assert Versions(stack.settings.home, project).champion() == champion
+    assert Versions(Store(stack.settings.home), project).champion() == champion
 
-    until(lambda: len(Versions(stack.settings.home, project).list()) > len(before), 400)
-    names = [version.name for version in Versions(stack.settings.home, project).list()]
+    until(lambda: len(Versions(Store(stack.settings.home), project).list()) > len(before), 400)
+    names = [version.name for version in Versions(Store(stack.settings.home), project).list()]
     assert names[: len(before)] == before
-    serving = Versions(stack.settings.home, project).champion()
+    serving = Versions(Store(stack.settings.home), project).champion()
     studio = Studio(stack.studio_url, stack.token)
     shown = serving.name if serving else "base"
     until(lambda: studio.project(project).model_version == shown, 120)

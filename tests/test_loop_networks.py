@@ -22,6 +22,7 @@ from chequemate.supervisor import Supervisor
 from cheques.drawing.folder import write_folder
 from cheques.network import prepare
 from cheques.settings import Settings
+from store.database import Store
 from store.versions import Versions
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG, read_config
@@ -64,8 +65,8 @@ def labelled_to_a_version(stack: Stack, studio: Studio, project: int, cheques: P
     assert len(shown) == CHEQUES and any(not prediction.empty for prediction in shown)
     truth = str(cheques / "truth.jsonl")
     run(stack, "simulate", "--labels", str(LABELS), "--project", str(project), "--truth", truth, "--no-breaks")
-    until(lambda: bool(Versions(stack.settings.home, project).list()), 3600)
-    versions = Versions(stack.settings.home, project).list()
+    until(lambda: bool(Versions(Store(stack.settings.home), project).list()), 3600)
+    versions = Versions(Store(stack.settings.home), project).list()
     assert {version.decision for version in versions} <= {"promoted", "rejected"}
     command = [sys.executable, "-m", "chequemate", "doctor", "--project", str(project)]
     told = subprocess.run(command, env=stack.environment(), capture_output=True, text=True, timeout=120)

@@ -12,11 +12,14 @@ import pytest
 from backend.arms import work_of
 from cheques.amounts import cents_of_words
 from cheques.fields import CHEQUE
+from cheques.planted import Planted, chosen, plant
 from cheques.values import canonical
 from reader.reading import Reading
+from store.database import Store
 from store.draw import Draw
+from store.planted import PlantedRecord, note_planted
 from studio.formats import Label
-from studio.planted import RECORD, Planted, Record, checked, chosen, plant
+from studio.planted import checked
 from study.quality import Share, caught
 from tests.backend_parts import drawn, noise
 from tests.worker_parts import CONFIG, FakeStudio
@@ -39,7 +42,7 @@ READING = Reading(READ, dict.fromkeys(READ, 0.99))
 def planted_in(field: str) -> list[str]:
     """What is planted in one field, over many cheques that read the same."""
     reading = replace(READING, values={field: READ[field]})
-    errors = [plant(reading, CHEQUE, "salt", task, "v1", OTHERS) for task in range(300)]
+    errors = [plant(CHEQUE, reading.values, reading.confidence, "salt", task, "v1", OTHERS) for task in range(300)]
     return [error.shown for error in errors if error]
 
 
@@ -57,7 +60,9 @@ def test_an_amount_in_words_is_still_one_and_another() -> None:
 
 def test_a_doubtful_reading_carries_none_for_the_error_might_be_the_truth() -> None:
     doubtful = replace(READING, confidence=dict.fromkeys(READ, 0.9))
-    assert not any(plant(doubtful, CHEQUE, "salt", task, "v1", OTHERS) for task in range(50))
+    assert not any(
+        plant(CHEQUE, doubtful.values, doubtful.confidence, "salt", task, "v1", OTHERS) for task in range(50)
+    )
 
 
 def test_a_date_moves_within_its_month() -> None:
@@ -76,7 +81,7 @@ def test_a_choice_is_another_choice() -> None:
 
 
 def test_every_planted_value_is_a_canonical_one_of_its_field_and_every_field_has_its_turn() -> None:
-    errors = [plant(READING, CHEQUE, "salt", task, "v1", OTHERS) for task in range(400)]
+    errors = [plant(CHEQUE, READING.values, READING.confidence, "salt", task, "v1", OTHERS) for task in range(400)]
     assert {error.field for error in errors if error} == set(READ) - {"lieu"}
     for error in errors:
         assert error and error.read == READ[error.field] != error.shown
@@ -84,14 +89,18 @@ def test_every_planted_value_is_a_canonical_one_of_its_field_and_every_field_has
 
 
 def test_nothing_is_planted_where_nothing_was_read() -> None:
-    assert plant(Reading({"date": "?", "lieu": ""}, {}), CHEQUE, "salt", 1, "v1", OTHERS) is None
+    assert plant(CHEQUE, {"date": "?", "lieu": ""}, {}, "salt", 1, "v1", OTHERS) is None
 
 
-def test_again_it_is_the_same_error_and_confidences_do_not_tell() -> None:
-    error = plant(READING, CHEQUE, "salt", 7, "v1", OTHERS)
-    assert error and error == plant(READING, CHEQUE, "salt", 7, "v1", OTHERS)
-    assert error.on(READING).confidence == READING.confidence
-    assert error.on(READING).values == READ | {error.field: error.shown}
+def test_again_it_is_the_same_error_and_confidences_do_not_tell(tmp_path: Path) -> None:
+    error = plant(CHEQUE, READING.values, READING.confidence, "salt", 7, "v1", OTHERS)
+    assert error and error == plant(CHEQUE, READING.values, READING.confidence, "salt", 7, "v1", OTHERS)
+    draw = drawn(tmp_path, range(1, 41))
+    task = next(int(place.task) for place in draw.places() if place.role == "lesson")
+    shown = Planting(draw, CHEQUE, "v1", 1.0).shown({task: READING})[task]
+    (error,) = PlantedRecord.of(Store(tmp_path), 7).get(task)
+    assert shown and shown.confidence == READING.confidence
+    assert shown.values == READ | {error.field: error.shown} != READ
 
 
 def test_the_share_is_the_one_that_was_asked_for() -> None:
@@ -164,7 +173,7 @@ def test_a_skip_is_neither_seen_nor_overlooked() -> None:
 
 
 def test_the_share_that_was_caught_has_an_exact_interval() -> None:
-    record = Record(replace(ERROR, task=str(task)) for task in range(20))
+    record = PlantedRecord(replace(ERROR, task=str(task)) for task in range(20))
     found = caught(
         work_of([label("2024-05-08" if task < 4 else "2024-05-03", task) for task in range(20)], None, record)
     )
@@ -193,29 +202,31 @@ def test_the_exam_is_left_alone_and_every_error_is_on_record_before_it_is_shown(
     lessons = {int(place.task) for place in draw.places() if place.role == "lesson"} - {3}
     differing = {task for task in given if shown[task] != given[task]}
     assert differing == lessons
-    record = Record.of(tmp_path)
+    record = PlantedRecord.of(Store(tmp_path), 7)
     for task in differing:
         (error,) = record.get(task)
         reading = given[task]
-        assert reading and shown[task] == error.on(reading)
+        assert reading and shown[task] == replace(reading, values={**reading.values, error.field: error.shown})
 
 
-def test_after_a_kill_the_same_errors_are_made_without_a_second_line(draw: Draw, tmp_path: Path) -> None:
+def test_after_a_kill_the_same_errors_are_made_without_a_second_row(draw: Draw, tmp_path: Path) -> None:
+    def noted() -> dict[int, int]:
+        record = PlantedRecord.of(Store(tmp_path), 7)
+        return {task: len(record.get(task)) for task in range(1, 41) if task in record}
+
     first = Planting(draw, CHEQUE, "v1", 0.5).shown(readings(range(1, 41)))
-    lines = (tmp_path / RECORD).read_text()
-    with (tmp_path / RECORD).open("a") as file:
-        file.write('{"task": "9", "ver')
-    assert Record.of(tmp_path).get(9) == Record.of(tmp_path).get("9")
+    before = noted()
     assert Planting(draw, CHEQUE, "v1", 0.5).shown(readings(range(1, 41))) == first
-    assert (tmp_path / RECORD).read_text().startswith(lines)
+    assert noted() == before and set(before.values()) == {1}
     Planting(draw, CHEQUE, "v2", 0.5).shown(readings(range(1, 41)))
-    assert len(Record.of(tmp_path).get(next(t for t in first if Record.of(tmp_path).get(t)))) == 2
+    assert noted() == dict.fromkeys(before, 2)
 
 
-def test_off_nothing_is_planted_and_no_record_is_begun(draw: Draw, tmp_path: Path) -> None:
+def test_off_nothing_is_planted(draw: Draw, tmp_path: Path) -> None:
     given = readings(range(1, 41))
     assert Planting(draw, CHEQUE, "v1", 0.0).shown(given) == given
-    assert not (tmp_path / RECORD).exists()
+    record = PlantedRecord.of(Store(tmp_path), 7)
+    assert not any(task in record for task in given)
 
 
 def test_no_planted_value_is_a_lesson(draw: Draw, tmp_path: Path) -> None:
@@ -223,7 +234,7 @@ def test_no_planted_value_is_a_lesson(draw: Draw, tmp_path: Path) -> None:
     task = next(int(place.task) for place in draw.places() if place.role == "lesson")
     studio.add_tasks([task])
     error = Planted(str(task), "v1", "lieu", "Lyon", "Dijon")
-    (tmp_path / RECORD).write_text(error.line + "\n", encoding="utf-8")
+    note_planted(Store(tmp_path), 7, [error])
     names = dict.fromkeys(CONFIG.form.names, "")
     studio.annotate(task, values=names | {"lieu": "Dijon"}, shown=names | {"lieu": "Dijon"}, version="v1", offered=True)
     (lesson,) = labelled(studio, 7, CONFIG, draw, lambda _: noise(task)).lessons  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def test_a_home_is_open_where_nobody_closes_it(home: Path) -> None:
 
 def test_the_backend_closes_it(home: Path) -> None:
     predict(client_of(home, FakeReader), [task(number) for number in range(40)])
-    assert (home / "readings.sqlite").exists() and (home / "projects" / "7" / "said.jsonl").exists()
+    assert (home / "chequemate.db").exists()
     assert read_by_others(home) == []
 
 

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from chequemate.demo import prepare
 from chequemate.stack import Stack
 from cheques.settings import Settings
+from store.database import Store
 from store.draw import Draw
 from studio.client import Studio
 from studio.formats import read_config
@@ -46,7 +47,7 @@ def test_connect_the_served_order_the_blind_arm_and_the_form(stack: Stack) -> No
     config = read_config(project.label_config)
     assert (project.model_version, project.sampling) == ("base", "Uncertainty sampling")
     assert len(config.form.names) == 7
-    draw = Draw.open(stack.settings.home / "projects" / str(project.id))
+    draw = Draw(Store(stack.settings.home), project.id)
     tasks = {task.id: task for task in studio.tasks(project.id, config, stored=True)}
     blind = {int(place.task) for place in draw.places() if place.arm == "blind"}
     assert blind and {task.id for task in tasks.values() if task.stored[0].empty} == blind

@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from backend.arms import work_of
 from chequemate.savings import savings
+from cheques.planted import Planted
+from store.database import Store
+from store.planted import note_planted
+from store.projects import join
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.export import BadExport, read_export
 from studio.formats import Label, label
-from studio.planted import RECORD, Planted
 from study.savings import savings as figures_of
 from tests.conftest import LabelStudio
 
@@ -213,14 +216,14 @@ def test_planted_errors_of_the_project_are_counted_and_taken_out(
 
     monkeypatch.setenv("CHEQUEMATE_HOME", str(tmp_path))
     settings.cache_clear()
-    folder = tmp_path / "projects" / "7"
-    folder.mkdir(parents=True)
     tasks = trial()
     # Whoever was shown Dijon corrected it in `trial`; here it was planted there, and task 8's was left as it was.
     shown = [one for one in tasks if one["id"] % 5 == 0 and one["annotations"][0]["prediction"]["result"]]
     left = task(1001, "prelabel", 50.0, wrong=True, result=[region("lieu", "Dijon", "prediction")])
     errors = [Planted(str(one["id"]), "v1", "lieu", "Lyon", "Dijon") for one in (*shown, left)]
-    (folder / RECORD).write_text("".join(error.line + "\n" for error in errors), encoding="utf-8")
+    store = Store(tmp_path)
+    join(store, 7)
+    note_planted(store, 7, errors)
     out = tmp_path / "savings.json"
     path = export(tmp_path / "export.json", [*tasks, left])
     done = CliRunner().invoke(app, ["--project", "7", "--export", str(path), "--json", str(out)])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.dashboard.annotations import Annotations
+from store.database import Store
 from store.draw import Draw, Place, wants_second
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.formats import Label
@@ -62,14 +63,14 @@ def test_both_arms_are_compared() -> None:
 
 def test_a_ground_truth_that_came_through_the_api_is_kept_for_the_page(tmp_path: Path) -> None:
     """It stands in no arm; without its values every label would agree with it."""
-    draw = Draw.open(tmp_path, salt="fixed")
+    draw = Draw(Store(tmp_path), 7, salt="fixed")
     task = next(n for n in range(1, 200) if draw.place(n, noise(n)).arm == "blind")
     studio = FakeStudio()
     common = {"task": task, "image": "", "updated_at": "2026-03-01T10:00:00Z", "created_at": "2026-03-01T10:00:00Z"}
     by_hand = Label(annotation=1, values={"lieu": "Nice"}, seconds=9.0, annotator=1, offered=True, **common)  # type: ignore[arg-type]
     true = Label(annotation=2, values={"lieu": "Lyon"}, annotator=2, imported=True, ground_truth=True, **common)  # type: ignore[arg-type]
     studio.put(by_hand, true)
-    annotations = Annotations(tmp_path / "a.sqlite", 1)
+    annotations = Annotations(Store(tmp_path), 1)
     annotations.refresh(studio, read_config(XML), draw.get, lambda: 2)  # type: ignore[arg-type]
     kept = {one.annotation: one.values for one in annotations.work()}
     assert kept == {1: {"lieu": "Nice"}, 2: {"lieu": "Lyon"}}

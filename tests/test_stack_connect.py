@@ -13,7 +13,8 @@ from chequemate.connect import TITLE, attach, auth_header, begin, remarks
 from chequemate.stack import Stack
 from cheques.drawing.folder import write_folder
 from cheques.settings import Settings
-from store.projects import join, joined, leave, served
+from store.database import Store
+from store.projects import join, leave, served
 from store.versions import Versions
 from studio.client import SAMPLING, Project, Studio
 from studio.config import DEFAULT_CONFIG, BadConfig, read_config
@@ -25,12 +26,12 @@ LONGEST = 1800.0  # seconds: minutes on an idle machine, more on one that tests 
 
 
 def test_projects_are_joined_once_and_left(tmp_path: Any) -> None:
-    assert joined(tmp_path) == []
+    assert served(Settings(home=tmp_path)) == []
     for project in (12, 3, 12):
-        join(tmp_path, project)
+        join(Store(tmp_path), project)
     (tmp_path / "projects" / "local").mkdir()
-    assert joined(tmp_path) == [3, 12]
-    leave(tmp_path, 3)
+    assert served(Settings(home=tmp_path)) == [3, 12]
+    leave(Store(tmp_path), 3)
     assert served(Settings(_env_file=None, home=tmp_path, projects="7,12")) == [7, 12]  # type: ignore[call-arg, arg-type]
 
 
@@ -64,7 +65,7 @@ def test_a_project_that_cannot_be_served_is_not_joined(stack: Stack) -> None:
     project = studio.create_project("Texte", '<View><Text name="t" value="$t"/><TextArea name="l" toName="t"/></View>')
     with pytest.raises(BadConfig, match="no Image"):
         attach(studio, stack.settings, project.id)
-    assert project.id not in joined(stack.settings.home)
+    assert project.id not in served(Settings(home=stack.settings.home))
     assert studio.backends(project.id) == []
 
 
@@ -80,7 +81,7 @@ def test_a_backend_whose_webhook_is_refused_is_taken_away_again(stack: Stack, mo
     with pytest.raises(StudioError, match="valid URL"):
         attach(studio, stack.settings, project.id)
     assert (studio.backends(project.id), studio.webhooks(project.id)) == ([], [])
-    assert project.id not in joined(stack.settings.home)
+    assert project.id not in served(Settings(home=stack.settings.home))
 
 
 @pytest.mark.integration
@@ -101,8 +102,8 @@ def test_killed_after_any_step_and_called_again_it_is_joined_once(
         attach(studio, stack.settings, project.id)
     attach(studio, stack.settings, project.id)
     assert (len(studio.backends(project.id)), len(studio.webhooks(project.id))) == (1, 1)
-    assert project.id in joined(stack.settings.home)
-    leave(stack.settings.home, project.id)
+    assert project.id in served(Settings(home=stack.settings.home))
+    leave(Store(stack.settings.home), project.id)
 
 
 @pytest.mark.integration
@@ -118,7 +119,7 @@ def test_a_project_with_40_labels_gets_its_first_version_within_minutes(stack: S
     before = time.monotonic()
     here, _ = attach(studio, stack.settings, project.id)
     begin(stack.settings, here)
-    until(lambda: Versions(stack.settings.home, project.id).list(), LONGEST, "a first version")
+    until(lambda: Versions(Store(stack.settings.home), project.id).list(), LONGEST, "a first version")
     print(f"first version after {time.monotonic() - before:.0f} s")
 
     (backend,) = studio.backends(project.id)
@@ -126,9 +127,9 @@ def test_a_project_with_40_labels_gets_its_first_version_within_minutes(stack: S
     (hook,) = studio.webhooks(project.id)
     assert hook["headers"] == auth_header(stack.settings)
     assert studio.project(project.id).sampling == SAMPLING
-    version = Versions(stack.settings.home, project.id).list()[0]
+    version = Versions(Store(stack.settings.home), project.id).list()[0]
     assert 20 <= version.labels < 40  # a fifth of them is exam
-    serving = Versions(stack.settings.home, project.id).champion()
+    serving = Versions(Store(stack.settings.home), project.id).champion()
     shown = serving.name if serving else "base"
     until(lambda: studio.project(project.id).model_version == shown, 120, "showing the version in service")
     rest = {task.id: task for task in studio.tasks(project.id, CONFIG, labels="none", stored=True)}

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from chequemate.connect import attach, begin, fields_read, remarks
 from chequemate.stack import Stack
 from cheques.drawing.hands import font
+from store.database import Store
 from store.versions import Versions
 from studio.client import Studio
 from studio.config import read_config
@@ -97,11 +98,11 @@ def test_it_is_connected_prelabelled_and_retrained(stack: Stack) -> None:
     labels = list(studio.labels(project.id, config))
     assert all(not label.problems and label.values["payee"] in ("oui", "non") for label in labels), labels[:2]
     begin(stack.settings, here)
-    until(lambda: Versions(stack.settings.home, project.id).list(), LONGEST, "a first version")
+    until(lambda: Versions(Store(stack.settings.home), project.id).list(), LONGEST, "a first version")
 
-    version = Versions(stack.settings.home, project.id).list()[0]
+    version = Versions(Store(stack.settings.home), project.id).list()[0]
     print(f"{version.name}: {version.labels} lessons, exact match {version.mean}, {version.decision}")
-    serving = Versions(stack.settings.home, project.id).champion()
+    serving = Versions(Store(stack.settings.home), project.id).champion()
     shown = serving.name if serving else "base"
     until(lambda: studio.project(project.id).model_version == shown, 120, "showing the version in service")
     rest = {task.id: task for task in studio.tasks(project.id, config, labels="none", stored=True)}

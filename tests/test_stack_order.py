@@ -39,7 +39,7 @@ def served(studio: Studio, project: int) -> int:
     return int(task["id"])
 
 
-class Desk:
+class FigureCache:
     """Two people, each with a cheque open; whoever is done submits and takes the next."""
 
     def __init__(self, people: list[Studio], project: int) -> None:
@@ -82,7 +82,7 @@ def test_two_annotators_follow_the_order_before_and_after_a_new_version(
         return sorted(scores, key=lambda task: scores[task])
 
     plan = prelabel("base")
-    desk = Desk([annotator(label_studio, "anne"), annotator(label_studio, "bruno")], project)
+    desk = FigureCache([annotator(label_studio, "anne"), annotator(label_studio, "bruno")], project)
     desk.work(60)
     assert desk.seen == plan[:62]
     roles = "".join("E" if (place := draw.get(task)) and place.role == "exam" else "." for task in plan[:40])

@@ -11,6 +11,7 @@ import pytest
 from cheques.fields import CHEQUE
 from cheques.settings import Settings
 from reader.base_model import base_identity
+from store.database import Store
 from store.versions import LESSONS, WEIGHTS, Version, VersionError, Versions
 from tests.trainer_parts import Err, FakeReader, cheques
 from trainer.dataset import Example
@@ -22,7 +23,7 @@ BASE = base_identity(Settings(_env_file=None).model)  # type: ignore[call-arg]
 
 
 def brought(home: Path, lessons: Sequence[Example] = ()) -> tuple[Versions, Version]:
-    versions = Versions(home, "7")
+    versions = Versions(Store(home), "7")
     with versions.staging() as folder:
         (folder / "adapter").mkdir()
         (folder / "adapter" / WEIGHTS).write_bytes(b"weights")

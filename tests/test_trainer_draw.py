@@ -1,9 +1,9 @@
 """One draw decides for good what is exam and what is a lesson, whoever asks, however often, and whatever is killed."""
 
 import io
-import json
 import multiprocessing
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from cheques.drawing import draw_cheque
 from cheques.drawing.banks import BANKS
+from store.database import Store
 from store.draw import Draw, Place, Shares, turns
 
 FORK = multiprocessing.get_context("fork")
@@ -29,7 +30,7 @@ def saved_again(image: Image.Image, quality: int = 70, size: tuple[int, int] | N
 
 
 def test_a_fifth_is_exam_and_half_of_it_blind(tmp_path: Path) -> None:
-    draw = Draw.open(tmp_path, salt="s")
+    draw = Draw(Store(tmp_path), 7, salt="s")
     places = [draw.place(number, cheque(number)) for number in range(500)]
     counts = Counter((place.role, place.arm) for place in places)
     assert counts["exam", "blind"] == pytest.approx(50, abs=25)
@@ -37,16 +38,16 @@ def test_a_fifth_is_exam_and_half_of_it_blind(tmp_path: Path) -> None:
     assert counts["lesson", None] == 500 - counts["exam", "blind"] - counts["exam", "prelabel"]
 
 
-def test_what_was_drawn_stays_and_a_lost_record_is_made_again_from_the_images(tmp_path: Path) -> None:
-    first = [Draw.open(tmp_path / "a", salt="s").place(n, cheque(n)) for n in range(20)]
-    assert [Draw.open(tmp_path / "a").place(n, cheque(n + 500)) for n in range(20)] == first
-    assert [Draw.open(tmp_path / "b", salt="s").place(n, cheque(n)) for n in range(20)] == first
-    assert [Draw.open(tmp_path / "c", salt="other").place(n, cheque(n)).u for n in range(20)] != [p.u for p in first]
+def test_what_was_drawn_stays_and_a_lost_record_is_made_again_from_the_images(store: Store) -> None:
+    first = [Draw(store, "a", salt="s").place(n, cheque(n)) for n in range(20)]
+    assert [Draw(store, "a").place(n, cheque(n + 500)) for n in range(20)] == first
+    assert [Draw(store, "b", salt="s").place(n, cheque(n)) for n in range(20)] == first
+    assert [Draw(store, "c", salt="other").place(n, cheque(n)).u for n in range(20)] != [p.u for p in first]
 
 
-def test_a_change_of_shares_moves_nobody(tmp_path: Path) -> None:
-    before = [Draw.open(tmp_path).place(n, cheque(n)) for n in range(50)]
-    draw = Draw.open(tmp_path, shares=Shares(blind=0, exam=0.9))
+def test_a_change_of_shares_moves_nobody(store: Store) -> None:
+    before = [Draw(store, 7).place(n, cheque(n)) for n in range(50)]
+    draw = Draw(store, 7, shares=Shares(blind=0, exam=0.9))
     assert [draw.place(n, cheque(n)) for n in range(50)] == before
     later = [draw.place(n, cheque(n)) for n in range(50, 100)]
     assert sum(place.role == "exam" for place in later) > 35
@@ -54,14 +55,14 @@ def test_a_change_of_shares_moves_nobody(tmp_path: Path) -> None:
 
 
 def test_cheques_labelled_before_have_no_arm(tmp_path: Path) -> None:
-    draw = Draw.open(tmp_path)
+    draw = Draw(Store(tmp_path), 7)
     places = [draw.place(n, cheque(n), labelled=True) for n in range(200)]
     assert {place.arm for place in places} == {None}
     assert sum(place.role == "exam" for place in places) == pytest.approx(40, abs=22)
 
 
 def test_the_same_scan_saved_again_shares_its_place(tmp_path: Path) -> None:
-    draw = Draw.open(tmp_path)
+    draw = Draw(Store(tmp_path), 7)
     for number in range(6):
         scan = draw_cheque(number).image
         first = draw.place(f"{number}", scan)
@@ -72,52 +73,48 @@ def test_the_same_scan_saved_again_shares_its_place(tmp_path: Path) -> None:
 
 
 def test_other_cheques_of_the_same_bank_do_not(tmp_path: Path) -> None:
-    draw = Draw.open(tmp_path)
+    draw = Draw(Store(tmp_path), 7)
     for bank in BANKS:
         places = [draw.place(f"{bank.name} {n}", draw_cheque(n, banks=[bank.name]).image) for n in range(8)]
         assert len({place.u for place in places}) == 8
 
 
-def test_several_processes_draw_together(tmp_path: Path) -> None:
-    running = [FORK.Process(target=draw_some, args=(tmp_path,)) for _ in range(3)]
+def test_several_processes_draw_together(store: Store) -> None:
+    running = [FORK.Process(target=draw_some, args=(store,)) for _ in range(3)]
     for process in running:
         process.start()
     for process in running:
         process.join(60)
         assert process.exitcode == 0
-    lines = (tmp_path / "draw.jsonl").read_text().splitlines()
-    assert len(lines) == 41  # the salt, and each task once
-    assert len(Draw.open(tmp_path).places()) == 40
+    places = Draw(store, 7).places()
+    assert len(places) == 40 and len({place.task for place in places}) == 40
 
 
-def draw_some(folder: Path) -> None:
-    draw = Draw.open(folder)
+def draw_some(store: Store) -> None:
+    draw = Draw(store, 7)
     for number in range(40):
         draw.place(number, cheque(number))
 
 
-def test_an_open_draw_sees_what_another_process_drew(tmp_path: Path) -> None:
-    mine, other = Draw.open(tmp_path), Draw.open(tmp_path)
+def test_an_open_draw_sees_what_another_process_drew(store: Store) -> None:
+    mine, other = Draw(store, 7), Draw(store, 7)
     assert mine.get(1) is None
     assert mine.get(1) == other.get(1) is None
     place = other.place(1, cheque(1))
     assert mine.get(1) == place
 
 
-def test_a_torn_last_line_is_drawn_again(tmp_path: Path) -> None:
-    draw = Draw.open(tmp_path, salt="s")
-    places = [draw.place(n, cheque(n)) for n in range(5)]
-    record = tmp_path / "draw.jsonl"
-    record.write_bytes(record.read_bytes()[:-20])
-    again = Draw.open(tmp_path)
-    assert again.get(4) is None
-    assert again.place(4, cheque(4)) == places[4]
-    assert [json.loads(line) for line in record.read_text().splitlines()]
-    assert Draw.open(tmp_path).places() == places
+def test_of_near_duplicates_drawn_at_the_same_moment_one_comes_first(store: Store) -> None:
+    scan = draw_cheque(1).image
+    images = [scan, saved_again(scan), saved_again(scan, 90, (800, 360))]
+    with ThreadPoolExecutor(3) as pool:
+        draws = [Draw(store, 7) for _ in images]
+        places = list(pool.map(lambda one: one[0].place(one[1], images[one[1]]), zip(draws, range(3), strict=True)))
+    assert len({place.digest for place in places}) == 3 and len({place.u for place in places}) == 1
 
 
 def test_a_twin_is_found_among_thousands(tmp_path: Path) -> None:
-    draw = Draw.open(tmp_path)
+    draw = Draw(Store(tmp_path), 7)
     dice = np.random.default_rng(0)
     first = draw.place("first", cheque(0))
     for number in range(5_000):

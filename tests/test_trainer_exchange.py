@@ -11,6 +11,7 @@ import pytest
 from cheques.settings import Settings
 from reader.base_model import CONFIG, base_identity, other_base
 from reader.reading import ReaderError
+from store.database import Store
 from store.versions import Version, VersionError, Versions
 from tests.test_reading_local import made_adapter
 from tests.trainer_parts import toy_model
@@ -55,7 +56,7 @@ def trained_elsewhere(model: Path, folder: Path) -> Path:
 @pytest.fixture
 def version(random_adapter: Path, model: Path, settings: Settings, tmp_path: Path) -> Version:
     adapter = named(random_adapter, base_identity(str(model)), tmp_path / "adapter")
-    return import_adapter(Versions(settings.home, "local"), adapter, settings.model)
+    return import_adapter(Versions(Store(settings.home), "local"), adapter, settings.model)
 
 
 def test_merged_weights_are_a_model_that_reads_as_the_adapter_does(
@@ -92,7 +93,7 @@ def test_an_adapter_is_neither_read_with_nor_merged_nor_imported_over_other_weig
     with pytest.raises(ReaderError, match=said):
         export_merged(version, tmp_path / "merged", here)
     export_adapter(version, tmp_path / "out")
-    versions = Versions(tmp_path / "elsewhere", "local")
+    versions = Versions(Store(tmp_path / "elsewhere"), "local")
     with pytest.raises(VersionError, match=said):
         import_adapter(versions, tmp_path / "out", here.model)
     assert versions.list() == []

@@ -15,6 +15,7 @@ import torch
 from cheques.fields import CHEQUE
 from cheques.settings import Settings
 from reader.local.model import card_gib
+from store.database import Store
 from store.versions import Versions
 from tests.test_trainer_retrain import EXAM, LESSONS, fake_training
 from tests.trainer_parts import FakeReader
@@ -126,7 +127,7 @@ def test_what_was_trained_is_gone_before_the_reader_is_opened(monkeypatch: pytes
     monkeypatch.setattr(retraining, "CALIBRATED_ON", 4)
     monkeypatch.setattr(lora.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(lora.torch.cuda, "empty_cache", lambda: emptied.append(trained[0]() is None))
-    versions, here = Versions(tmp_path, "7"), Settings(home=tmp_path, device="cpu", _env_file=None)
+    versions, here = Versions(Store(tmp_path), "7"), Settings(home=tmp_path, device="cpu", _env_file=None)
     gc.disable()  # else it may come by itself
     try:
         retraining.retrain(LESSONS, EXAM, [], CHEQUE, versions, opened, LoraRecipe(), here)

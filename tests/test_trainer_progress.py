@@ -14,6 +14,9 @@ from typer.testing import Result
 
 from chequemate import progress as verb
 from cheques.settings import settings
+from store.database import Store
+from store.marks import mark
+from store.projects import known_projects
 from store.versions import VersionError, Versions
 from tests.learning_parts import exams, law, project
 from tests.test_trainer_retrain import go
@@ -21,7 +24,7 @@ from tests.test_trainer_versions import add
 from tests.trainer_parts import runner
 from trainer import retrain as retraining
 from trainer import training
-from trainer.progress import FILE, MORE, as_json, progress_of, sentence
+from trainer.progress import CURVE, MORE, as_json, progress_of, sentence
 
 Run = Callable[..., Result]
 TRUTH = law(0.35, 0.0, 0.5, 100)
@@ -64,7 +67,7 @@ def test_it_says_what_100_more_labels_bring_and_what_a_target_takes(run: Run, ho
 def test_a_target_within_reach(run: Run, home: Path) -> None:
     project(home, "local", exams(TRUTH, LABELS, (400,) * 4, 1), LABELS)
     assert "0.50 is reached now" in run("--target", 0.5).stdout
-    curve = progress_of(Versions(home, "local")).curve
+    curve = progress_of(Versions(Store(home), "local")).curve
     assert curve is not None
     soon = round(curve.at(160).value + 0.02, 3)
     assert f"{soon:.2f} takes about {curve.needed(soon).labels} labels to learn from (" in run("--target", soon).stdout
@@ -72,7 +75,7 @@ def test_a_target_within_reach(run: Run, home: Path) -> None:
 
 def test_a_target_that_only_the_better_edge_reaches_is_neither_promised_nor_ruled_out(run: Run, home: Path) -> None:
     project(home, "local", exams(TRUTH, LABELS, CHEQUES, 1), LABELS)
-    curve = progress_of(Versions(home, "local")).curve
+    curve = progress_of(Versions(Store(home), "local")).curve
     assert curve is not None
     far = curve.needed(0.88)
     assert far.labels is None and far.low is not None
@@ -102,7 +105,7 @@ def test_versions_that_were_all_rejected_are_a_curve_like_any_other(home: Path) 
     judged = exams(TRUTH, LABELS, CHEQUES, 1)
     project(home, "1", judged, LABELS)
     project(home, "2", judged, LABELS, decision="rejected")
-    promoted, rejected = (progress_of(Versions(home, name)) for name in ("1", "2"))
+    promoted, rejected = (progress_of(Versions(Store(home), name)) for name in ("1", "2"))
     assert sentence(promoted) == sentence(rejected)
     assert [one["decision"] for one in as_json(rejected)["points"]] == [None, *["rejected"] * 4]
 
@@ -111,7 +114,7 @@ def test_versions_that_were_all_rejected_are_a_curve_like_any_other(home: Path) 
 def test_a_damaged_report_costs_its_cheques_and_not_the_curve(home: Path, damage: str) -> None:
     made = project(home, "7", exams(TRUTH, LABELS, CHEQUES, 1), LABELS)
     (made[1].path / "report" / "report.json").write_text(damage)
-    found = as_json(progress_of(Versions(home, "7")))
+    found = as_json(progress_of(Versions(Store(home), "7")))
     assert (found["enough"], found["method"]) == (True, "parametric")
     assert found["points"][2] == found["points"][2] | {"version": "v2", "exam": 30, "mean": made[1].mean}
 
@@ -124,7 +127,7 @@ def test_reports_without_the_bases_cheques_still_give_its_mean(home: Path) -> No
         for cheque in report["cheques"]:
             del cheque["base_right"]
         path.write_text(json.dumps(report))
-    found = as_json(progress_of(Versions(home, "7")))
+    found = as_json(progress_of(Versions(Store(home), "7")))
     assert found["points"][0]["version"] == "base" and found["method"] == "parametric"
 
 
@@ -132,29 +135,24 @@ def test_another_base_is_another_curve(home: Path, run: Run) -> None:
     judged = exams(TRUTH, LABELS, CHEQUES, 1)
     project(home, "7", judged, LABELS, base="large-ba9876543210")
     project(home, "7", judged[:3], LABELS[:2])
-    found = progress_of(Versions(home, "7"))
+    found = progress_of(Versions(Store(home), "7"))
     assert [row.name for row in found.rows] == ["base", "v5", "v6"] and found.left_out == 4
     assert "left out: 4 versions of another base model or form" in run("--project", 7).stdout
 
 
 def test_a_version_without_an_exam_is_no_point(home: Path) -> None:
     project(home, "7", exams(TRUTH, LABELS, CHEQUES, 1), LABELS)
-    add(Versions(home, "7"), "imported")
-    assert [row.name for row in progress_of(Versions(home, "7")).rows] == ["base", "v1", "v2", "v3", "v4"]
+    add(Versions(Store(home), "7"), "imported")
+    assert [row.name for row in progress_of(Versions(Store(home), "7")).rows] == ["base", "v1", "v2", "v3", "v4"]
 
 
-def test_what_the_page_shows_is_kept_in_the_projects_folder(home: Path, run: Run) -> None:
+def test_what_the_page_shows_is_kept_of_the_project(home: Path, run: Run) -> None:
+    assert "not enough yet" in run("--project", 8).stdout
+    assert mark(Store(home), 8, CURVE) is None and 8 not in known_projects(Store(home)), "a look makes no project"
     project(home, "7", exams(TRUTH, LABELS, CHEQUES, 1), LABELS)
-    place = home / "projects" / "7"
-    run("--project", 7)
-    assert not place.exists(), "a look makes no project"
-    place.mkdir(parents=True)
     run("--project", 7, "--target", 0.9)
-    kept = json.loads((place / FILE).read_text())
+    kept = mark(Store(home), 7, CURVE)
     assert kept["more"] == MORE and len(kept["targets"]) > 1
-    place.joinpath(FILE).unlink()
-    place.joinpath(FILE).mkdir()
-    assert "100 more labels bring" in run("--project", 7).stdout, "what cannot be kept is shown all the same"
 
 
 def test_a_project_that_is_none_is_named(run: Run) -> None:
@@ -168,7 +166,7 @@ def test_a_report_says_which_fields_the_base_read_right(home: Path, monkeypatch:
     monkeypatch.setattr(training, "train", fake_training)
     monkeypatch.setattr(retraining, "CALIBRATED_ON", 4)
     go(home)
-    found = progress_of(Versions(home, "7"))
+    found = progress_of(Versions(Store(home), "7"))
     base, version = found.rows
     assert base.point.n == version.point.n == 50
     assert base.point.mean == pytest.approx(1 / 7) and version.point.mean == 1

@@ -12,6 +12,7 @@ import pytest
 from cheques.fields import CHEQUE, Form
 from cheques.settings import Settings, settings
 from reader.base_model import base_identity
+from store.database import Store
 from store.versions import WEIGHTS, Version, Versions
 from tests.test_trainer_versions import add
 from tests.trainer_parts import Err, FakeReader, cheques
@@ -74,7 +75,7 @@ def go(home: Path, err: Err = ONLY_PLACES, exam: Sequence[Example] = EXAM, **mor
         exam,
         [one.open for one in LESSONS],
         CHEQUE,
-        Versions(home, "7"),
+        Versions(Store(home), "7"),
         lambda: reader,
         LoraRecipe(),
         settings,
@@ -92,7 +93,7 @@ def test_a_better_candidate_serves_and_its_report_says_why(tmp_path: Path) -> No
     version = go(tmp_path, progress=steps.append)
     assert (version.name, version.decision, version.provisional, version.mean) == ("v1", "promoted", False, 1.0)
     assert (version.labels, version.exam, version.parent) == (30, 50, None)
-    champion = Versions(tmp_path, "7").champion()
+    champion = Versions(Store(tmp_path), "7").champion()
     assert champion and champion.name == "v1"
     content = report(version)
     assert content["gains"]["base"]["mean"]["value"] == pytest.approx(6 / 7)
@@ -129,7 +130,7 @@ def test_a_worse_candidate_is_kept_and_does_not_serve(tmp_path: Path) -> None:
     assert (version.decision, version.parent) == ("rejected", "v1")
     assert any("against the champion v1" in reason for reason in version.reasons)
     assert any("parity" in reason for reason in version.reasons)
-    champion = Versions(tmp_path, "7").champion()
+    champion = Versions(Store(tmp_path), "7").champion()
     assert champion and champion.name == good.name
     page = (version.path / "report" / "report.html").read_text()
     assert "Rejected for" in page and "50 of 50 are read worse than by the champion v1" in page
@@ -180,13 +181,13 @@ def test_a_champion_is_not_judged_on_what_it_knows_by_heart(tmp_path: Path) -> N
 
 
 def test_a_champion_of_another_base_is_no_rival(tmp_path: Path) -> None:
-    add(Versions(tmp_path, "7"), base="small-0123456789ab")
+    add(Versions(Store(tmp_path), "7"), base="small-0123456789ab")
     assert go(tmp_path).parent is None
 
 
 def test_a_champion_of_the_same_weights_under_another_name_still_is_one(tmp_path: Path) -> None:
     mine = base_identity(settings().model)
-    add(Versions(tmp_path, "7"), base=mine.replace("small-", "cheques-"))
+    add(Versions(Store(tmp_path), "7"), base=mine.replace("small-", "cheques-"))
     assert go(tmp_path).parent == "v1"
 
 
@@ -200,7 +201,7 @@ def test_a_kill_before_the_version_is_added_costs_nothing(tmp_path: Path, monkey
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Versions, "add", kill)
         go(tmp_path)
-    assert Versions(tmp_path, "7").list() == []
+    assert Versions(Store(tmp_path), "7").list() == []
     assert go(tmp_path).name == "v1"
     assert not list((tmp_path / "versions" / "7").glob(".t*"))
 
@@ -213,7 +214,7 @@ def test_a_full_disk_is_said_in_one_line_and_costs_nothing(tmp_path: Path, monke
         with monkeypatch.context() as patch, pytest.raises(TrainingError, match="No space left on device; free some"):
             patch.setattr(step, full)
             go(tmp_path)
-    assert Versions(tmp_path, "7").list() == []
+    assert Versions(Store(tmp_path), "7").list() == []
     assert go(tmp_path).name == "v1"
 
 
@@ -227,7 +228,7 @@ def test_a_kill_between_adding_and_promoting_is_made_good(tmp_path: Path, monkey
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Versions, "_promote", kill)
         go(tmp_path)
-    versions = Versions(tmp_path, "7")
+    versions = Versions(Store(tmp_path), "7")
     assert [version.name for version in versions.list()] == ["v1"] and versions.champion() is None
     go(tmp_path)
     assert TRAININGS == [30]
@@ -237,7 +238,7 @@ def test_a_kill_between_adding_and_promoting_is_made_good(tmp_path: Path, monkey
 
 def test_going_back_is_not_undone_by_the_same_labels(tmp_path: Path) -> None:
     go(tmp_path)
-    versions = Versions(tmp_path, "7")
+    versions = Versions(Store(tmp_path), "7")
     versions.rollback()
     assert go(tmp_path).name == "v1"
     assert versions.champion() is None

@@ -16,6 +16,7 @@ from cheques.images import BadImage
 from cheques.settings import Settings
 from reader.base_model import base_identity
 from reader.prompt import answer
+from store.database import Store
 from tests.trainer_parts import cheques, toy_model
 from trainer import training
 from trainer.dataset import Example
@@ -236,7 +237,7 @@ def test_from_labels_to_a_version_with_the_real_reader(
         exam,
         [one.open for one in exam],
         CHEQUE,
-        Versions(tmp_path, "7"),
+        Versions(Store(tmp_path), "7"),
         lambda: open_reader(settings),
         replace(RECIPE, epochs=1),
         settings,

@@ -13,6 +13,7 @@ from typer.testing import Result
 from chequemate import compare, evaluate, train, versions
 from cheques.drawing import draw_cheque
 from cheques.settings import settings
+from store.database import Store
 from store.versions import VersionError, Versions
 from tests.test_trainer_retrain import LESSONS, fake_training
 from tests.test_trainer_versions import add
@@ -134,7 +135,7 @@ def test_a_training_is_logged_where_the_user_or_the_setting_says(
 
 def test_versions_lists_promotes_and_rolls_back(run: Run, home: Path) -> None:
     assert json.loads(run("versions", "--json").stdout) == {"champion": None, "versions": []}
-    of = Versions(home, "7")
+    of = Versions(Store(home), "7")
     add(of, labels=20, mean=0.5)
     add(of, labels=40, mean=0.6, parent="v1")
     listed = json.loads(run("versions", "--project", 7, "--json").stdout)
@@ -153,7 +154,7 @@ def test_versions_lists_promotes_and_rolls_back(run: Run, home: Path) -> None:
 
 
 def test_compare_names_the_one_that_is_enough(run: Run, home: Path, tmp_path: Path) -> None:
-    add(Versions(home, "local"))
+    add(Versions(Store(home), "local"))
     folder = folder_of(LESSONS, tmp_path / "cheques")
     told = run(
         "compare", "base", "v1", "--data", folder, "--price-hour", 1, "--price-api", 0.01, "--json", tmp_path / "c.json"
@@ -170,23 +171,23 @@ def test_compare_trains_what_it_is_told_to_and_promotes_nothing(run: Run, home: 
     models = json.loads((tmp_path / "c.json").read_text())["models"]
     assert [entry["model"] for entry in models] == ["base@rank=4", "base@rank=8"]
     assert len(list((home / "comparisons").iterdir())) == 2
-    assert Versions(home, "compare").list() == []
+    assert Versions(Store(home), "compare").list() == []
     assert run("compare", "base@width=4", "--data", folder, "--train").exit_code == 2
 
 
 def test_force_needs_a_reason(run: Run, home: Path) -> None:
-    add(Versions(home, "local"), "rejected")
+    add(Versions(Store(home), "local"), "rejected")
     with pytest.raises(VersionError, match="--why"):
         run("versions", "promote", "v1", "--force")
     run("versions", "promote", "v1", "--force", "--why", "the exam was wrong")
-    assert Versions(home, "local").pointer().history[-1]["why"] == "the exam was wrong"
+    assert Versions(Store(home), "local").pointer().history[-1]["why"] == "the exam was wrong"
 
 
 def test_an_adapter_goes_out_without_its_report_and_comes_back_in(run: Run, home: Path, tmp_path: Path) -> None:
     from tests.test_trainer_versions import adapter_elsewhere
 
     run("versions", "import", adapter_elsewhere(tmp_path / "elsewhere"))
-    version = Versions(home, "local").get("v1")
+    version = Versions(Store(home), "local").get("v1")
     (version.path / "report").mkdir()
     (version.path / "report" / "report.html").write_text("pictures")
     assert version.decision == "imported"
@@ -205,4 +206,4 @@ def test_what_is_no_adapter_is_not_taken(run: Run, home: Path, tmp_path: Path, c
         run("versions", "import", tmp_path)
     with pytest.raises(VersionError, match=r"adapter_model\.safetensors is missing"):
         run("versions", "import", tmp_path / "nowhere")
-    assert Versions(home, "local").list() == []
+    assert Versions(Store(home), "local").list() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cheques import disk
+from store.database import Store, StoreError
 from store.versions import WEIGHTS, Decision, Version, VersionError, Versions
 from trainer.export_import import import_adapter
 
@@ -21,8 +21,8 @@ def add(versions: Versions, decision: Decision = "promoted", weights: bytes = b"
 
 
 @pytest.fixture
-def versions(tmp_path: Path) -> Versions:
-    return Versions(tmp_path, "7")
+def versions(store: Store) -> Versions:
+    return Versions(store, "7")
 
 
 def champion(versions: Versions) -> str | None:
@@ -112,11 +112,11 @@ def test_a_name_that_is_no_version_is_said_in_one_line(versions: Versions) -> No
         versions.promote("v9")
 
 
-def test_projects_do_not_mix(tmp_path: Path) -> None:
-    add(Versions(tmp_path, "7"))
-    assert Versions(tmp_path, "8").list() == []
+def test_projects_do_not_mix(store: Store) -> None:
+    add(Versions(store, "7"))
+    assert Versions(store, "8").list() == []
     with pytest.raises(VersionError, match="is no project"):
-        Versions(tmp_path, "../7")
+        Versions(store, "../7")
 
 
 def test_a_full_disk_leaves_everything_as_it_was(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,14 +127,26 @@ def test_a_full_disk_leaves_everything_as_it_was(versions: Versions, monkeypatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for step in ("sync_tree", "replace_file"):
+    for step in ("sync_tree", "sync_folder"):
         with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
             patch.setattr(f"store.versions.{step}", full)
             add(versions)
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
-        patch.setattr(disk.os, "fsync", full)
-        versions.rollback()
+        assert snapshot(versions) == before
+    assert add(versions).name == "v3", "the folder that was left is no version, and its number is free"
+
+
+def test_a_full_database_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    versions = Versions(Store(tmp_path), "7")
+    add(versions)
+    before = snapshot(versions)
+    with versions.store.look() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="No space left on device"):
+        versions.rollback(why="y" * 1_000_000)
     assert snapshot(versions) == before
+    with versions.store.look() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
 
 
 def snapshot(versions: Versions) -> object:
@@ -144,8 +156,7 @@ def snapshot(versions: Versions) -> object:
 FORK = multiprocessing.get_context("fork")  # a fresh interpreter for each of many kills would take minutes
 
 
-def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
-    versions = Versions(tmp_path, "7")
+def test_two_processes_at_once_lose_nothing(versions: Versions) -> None:
     running = [FORK.Process(target=add_some, args=(versions, 5)) for _ in range(3)]
     for process in running:
         process.start()
@@ -188,13 +199,13 @@ def adapter_elsewhere(folder: Path) -> Path:
     return folder
 
 
-def kill_often(home: Path, times: int, dice: random.Random) -> None:
+def kill_often(store: Store, times: int, dice: random.Random) -> None:
     """Promote, roll back, prune, add and import in a process that is killed at random, again and again."""
-    adapter_elsewhere(home / "elsewhere")
-    versions = Versions(home, "7")
+    elsewhere = adapter_elsewhere(store.home / "elsewhere")
+    versions = Versions(store, "7")
     highest = 0
     for turn in range(times):
-        process = FORK.Process(target=everything_for_ever, args=(versions, home / "elsewhere", turn))
+        process = FORK.Process(target=everything_for_ever, args=(versions, elsewhere, turn))
         process.start()
         time.sleep(dice.uniform(0.02, 0.25))
         assert process.is_alive()
@@ -209,10 +220,10 @@ def kill_often(home: Path, times: int, dice: random.Random) -> None:
     assert highest > 0 and pointer.history
 
 
-def test_kills_never_break_the_registry(tmp_path: Path) -> None:
-    kill_often(tmp_path, 20, random.Random(1))
+def test_kills_never_break_the_registry(store: Store) -> None:
+    kill_often(store, 20, random.Random(1))
 
 
 @pytest.mark.proof
-def test_two_hundred_kills_never_break_the_registry(tmp_path: Path) -> None:
-    kill_often(tmp_path, 200, random.Random(2))
+def test_two_hundred_kills_never_break_the_registry(store: Store) -> None:
+    kill_often(store, 200, random.Random(2))

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from cheques.images import BadImage
+from store.database import Store, StoreError
 from store.draw import Draw
-from store.training_history import attempts
+from store.marks import mark
+from store.training_history import trainings
 from store.versions import Versions
 from tests.backend_parts import noise
 from tests.jobs_parts import World
@@ -40,13 +42,18 @@ class TestRetrain:
         assert world.enqueued == []
         assert reconcile(7)["new"] == 0
 
-    def test_the_learning_curve_is_kept_for_the_page_and_a_full_disk_there_costs_nothing(self, world: World) -> None:
+    def test_the_learning_curve_is_kept_for_the_page_and_a_full_disk_there_costs_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         world.labelled(30)
         retrain(7)
-        kept = world.folder / "learning.json"
-        assert json.loads(kept.read_text())["sentence"] == "not enough yet: 0 versions, 3 needed"
-        kept.unlink()
-        kept.mkdir()
+        kept = mark(Store(world.home), 7, "learning curve")
+        assert kept["sentence"] == "not enough yet: 0 versions, 3 needed"
+
+        def full(*_: object) -> None:
+            raise StoreError("No space left on device")
+
+        monkeypatch.setattr("trainer.progress.set_mark", full)
         assert retrain(7, force=True)["outcome"] == "promoted"
 
     def test_below_the_threshold_only_a_person_can_force_it(self, world: World) -> None:
@@ -77,7 +84,7 @@ class TestRetrain:
         world.trouble = TrainingError("/home: no space left on device; free some space and train again, it goes on")
         with pytest.raises(JobFailed, match="no space left"):
             retrain(7)
-        assert attempts(world.folder) == []
+        assert trainings(Store(world.home), 7) == []
         assert reconcile(7)["new"] >= 10 and "retrain-7" in world.enqueued
 
     def test_a_disk_that_is_full_is_one_line(self, world: World) -> None:
@@ -102,7 +109,7 @@ class TestRetrain:
         retrain(7)
         images = world.folder / "images"
         before = {path.name for path in images.iterdir()}
-        draw = Draw.open(world.folder)
+        draw = Draw(Store(world.home), 7)
         gone = {place.digest for task in (5, 6) if (place := draw.get(task))}
         for task in (5, 6):
             del world.studio.labels_[task], world.studio.tasks_[task]
@@ -188,7 +195,7 @@ class TestReconcile:
         assert reconcile(7)["why"] == "the project shows x"
         prelabel(7)
         assert reconcile(7)["why"] == ""
-        world.train([], [], None, None, Versions(world.home, "7"))
+        world.train([], [], None, None, Versions(Store(world.home), "7"))
         assert reconcile(7)["why"] == "v1 is in service, the predictions are of base"
 
     def test_label_studio_away_is_one_line_and_harms_nothing(self, world: World) -> None:
@@ -225,10 +232,10 @@ def test_an_unforeseen_error_is_one_line_in_the_log_without_its_message(
 
 def test_two_of_a_kind_never_run_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.job_decorator.ALONE_SECONDS", 0.3)
-    world.folder.mkdir(parents=True)
+    (world.home / "locks").mkdir(parents=True)
     code = f"""
 import fcntl, time
-file = open({str(world.folder / "prelabel.lock")!r}, "a")
+file = open({str(world.home / "locks" / "prelabel-7.lock")!r}, "a")
 fcntl.flock(file, fcntl.LOCK_EX)
 print("held", flush=True)
 time.sleep(60)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from store.database import Store
 from store.versions import Versions
 from tests.jobs_parts import World
 from tests.worker_parts import XML, FakeBackend
@@ -29,7 +30,7 @@ class TestPrelabel:
         class Changing(FakeBackend):
             def read(inner, tasks: Any, version: str) -> Any:
                 if version == "base":
-                    world.train([], [], None, None, Versions(world.home, "7"))
+                    world.train([], [], None, None, Versions(Store(world.home), "7"))
                 return world.backend.read(tasks, version)
 
         monkeypatch.setattr(jobs, "Backend", lambda *_: Changing())
@@ -66,14 +67,14 @@ class TestPrelabel:
         pauses = []
         for _ in range(9):
             prelabel(7)
-            pauses.append(jobs._Marker.read(world.folder).pause)
+            pauses.append(jobs._Marker.of(jobs.Site.of(7)).pause)
         assert pauses == [0, 60, 120, 240, 480, 960, 1800, 1800, 1800]
         assert reconcile(7)["why"] == ""
         world.studio.add_tasks([20])
         assert reconcile(7)["why"] == "new tasks"
         world.backend.away = frozenset()
         prelabel(7)
-        assert jobs._Marker.read(world.folder).pause == 0
+        assert jobs._Marker.of(jobs.Site.of(7)).pause == 0
         assert jobs._Marker(fruitless=5000).pause == 1800  # months later
 
     def test_a_changed_form_has_every_open_prediction_written_again(

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from cheques.settings import Settings
+from store import tables
+from store.database import Store
 from store.draw import Draw
-from studio.client import Stored
+from studio.client import StoredPrediction
 from studio.config import Config
 from tests.backend_parts import drawn, noise
 from tests.worker_parts import CONFIG, FakeBackend, FakeStudio, Killed, own_score
@@ -159,20 +161,20 @@ def test_exam_cheques_that_wait_for_a_second_annotator_stay_in_the_order(studio:
 def test_live_answers_are_put_in_their_turn(studio: FakeStudio, draw: Draw) -> None:
     """What Label Studio asked for itself has the score of its confidence, the exam too."""
     for task in list(studio.tasks_.values()):
-        studio.tasks_[task.id] = replace(task, stored=(Stored(task.id, "base", own_score(task.id), False),))
+        studio.tasks_[task.id] = replace(task, stored=(StoredPrediction(task.id, "base", own_score(task.id), False),))
     done = run(studio, draw)
     assert done.read == 0 and done.moved > 0
     assert roles(draw, studio.queue()).startswith(".E.E.E")
 
 
 def test_gaps_are_filled(studio: FakeStudio, draw: Draw) -> None:
-    studio.tasks_[5] = replace(studio.tasks_[5], stored=(Stored(5, "pending", 0.0, True),))
+    studio.tasks_[5] = replace(studio.tasks_[5], stored=(StoredPrediction(5, "pending", 0.0, True),))
     run(studio, draw)
     assert [stored.version for stored in studio.tasks_[5].stored] == ["pending", "base"]
 
 
 def test_unreadable_cheques_come_last_and_are_not_read_again(studio: FakeStudio, tmp_path: Path) -> None:
-    draw = Draw.open(tmp_path / "other", salt="fixed")
+    draw = Draw(Store(tmp_path / "other"), 7, salt="fixed")
     for number in set(range(1, 61)) - {3, 4}:
         draw.place(number, noise(number))
     done = run(studio, draw, FakeBackend(unreadable=frozenset({3, 4})))
@@ -245,14 +247,15 @@ def test_readings_without_any_signal_are_listed_and_come_last(studio: FakeStudio
 def test_a_lost_cache_is_made_again(studio: FakeStudio, draw: Draw) -> None:
     run(studio, draw)
     before = studio.queue()
-    (draw.path.parent / "sights.jsonl").unlink()
+    with draw.store.begin() as connection:
+        connection.execute(tables.sight.delete())
     backend = FakeBackend()
     done = run(studio, draw, backend)
     assert len(backend.asked) == 60 and (done.read, done.moved) == (0, 0) and studio.queue() == before
 
 
 def test_an_image_that_was_put_right_is_read_and_shown(studio: FakeStudio, tmp_path: Path) -> None:
-    draw = Draw.open(tmp_path / "other", salt="fixed")
+    draw = Draw(Store(tmp_path / "other"), 7, salt="fixed")
     for number in range(1, 61):
         draw.place(number, noise(number))
     one, other = [task for task in range(1, 61) if roles(draw, [task]) == "."][:2]

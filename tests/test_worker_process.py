@@ -297,7 +297,7 @@ def test_what_jobs_write_is_its_owners_alone(stage: Stage) -> None:
     home.mkdir(mode=0o755)
     worker = stage.work()
     stage.wait_for("reconcile 7 ends")
-    made = [home, home / "worker-reconcile.lock", home / "projects" / "7" / "reconcile.lock"]
+    made = [home, home / "worker-reconcile.lock", home / "locks" / "reconcile-7.lock"]
     assert [path.stat().st_mode & 0o077 for path in made] == [0, 0, 0]
     assert worker.poll() is None
 

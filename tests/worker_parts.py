@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reader.reading import Reading
-from store.unread import Unread
-from studio.client import Labels, Project, Stored, StudioError, Task
+from store.marks import Unread
+from studio.client import Labels, Project, StoredPrediction, StudioError, Task
 from studio.config import DEFAULT_CONFIG, Config, read_config
 from studio.formats import Label
 
@@ -68,7 +68,7 @@ class FakeStudio:
         for one in predictions:
             self._write("import")
             self.next_id += 1
-            stored = Stored(self.next_id, one["model_version"], one["score"], not one["result"])
+            stored = StoredPrediction(self.next_id, one["model_version"], one["score"], not one["result"])
             task = self.tasks_[one["task"]]
             self.tasks_[task.id] = replace(task, stored=(*task.stored, stored))
             count += 1

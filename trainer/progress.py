@@ -1,6 +1,6 @@
 """When to stop: the learning curve of a project, from its versions and their reports, in words and as JSON.
 
-`projects/<project>/learning.json` is what the page for the lead shows, written anew after each version:
+What is kept for the page of the lead, rewritten after each version:
 
     {"project": "7", "at": ISO time, "left_out": versions of another base or form,
      "points": [{"version": "base" or "v1", "labels": lessons learned from, "exam": cheques judged on,
@@ -25,17 +25,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cheques.disk import replace_file
 from reader.base_model import differs
+from store.marks import set_mark
 from store.versions import Version, Versions
 from study.learning_curve import Curve, Lack, Needed, Point, fit, lacking, own_interval
 
-FILE = "learning.json"
+CURVE = "learning curve"  # the mark under which it is kept
 MORE = 100  # labels
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 TARGETS_SAID = 3  # the next ones above where the curve is now
@@ -79,9 +78,9 @@ def progress_of(versions: Versions) -> Progress:
     return Progress(versions.project, tuple(rows), len(judged) - len(alike), None if lack else fit(points), lack)
 
 
-def keep(found: Progress, folder: Path) -> None:
-    """Write FILE in the project's folder, for the page. Raises OSError."""
-    replace_file(folder / FILE, json.dumps(as_json(found), indent=1, ensure_ascii=False) + "\n")
+def keep_curve(versions: Versions, found: Progress) -> None:
+    """Keep it for the page. Raises StoreError."""
+    set_mark(versions.store, versions.project, CURVE, as_json(found))
 
 
 def targets(curve: Curve, wanted: Sequence[float] = ()) -> list[Needed]:

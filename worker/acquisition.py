@@ -22,7 +22,6 @@ Order = NDArray[np.intp]
 
 STEP = 1e-6  # Label Studio is given scores with six decimals
 SHORTLIST = 2000  # cheques that are spread out one by one: enough for months of labels; the others follow by merit
-DIMENSIONS = 64  # of the features that are kept: more tell cheques apart no better and take longer
 NO_SIGNAL = 0.02  # the surest written field of a cheque that nobody can read is less sure than this
 SPREAD = 0.5  # how much novelty counts beside uncertainty: 0 not at all, 1 as much
 

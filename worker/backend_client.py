@@ -11,7 +11,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_d
 from cheques.network import why
 from cheques.settings import Settings
 from reader.reading import Reading
-from store.unread import Unread
+from store.marks import Unread
 from studio.client import Task
 from studio.config import Config
 

@@ -22,7 +22,6 @@ from cheques.log import log_to_stderr, place_of
 from cheques.settings import BadSettings, settings
 from reader.gpu_lock import CardBusy
 from reader.reading import ReaderError
-from store.projects import folder
 from store.versions import VersionError
 from studio.client import StudioError
 from studio.config import BadConfig
@@ -66,7 +65,7 @@ def job(work: Callable[..., Result]) -> Callable[..., Result]:
         _die_with_the_worker()
         began = time.monotonic()
         try:
-            with _alone(folder(settings().home, project), work.__name__):
+            with _alone(settings().home / "locks", f"{work.__name__}-{project}"):
                 result = work(project, **arguments)
         except (JobFailed, *EXPECTED) as error:
             log.error("job.failed", job=work.__name__, project=project, reason=str(error))
@@ -118,7 +117,7 @@ def _alone(place: Path, name: str) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise JobFailed(f"another {name} of this project is still running: it is tried again") from None
+                    raise JobFailed(f"another {name} is still running: it is tried again") from None
                 time.sleep(WATCH_SECONDS)
         yield
 

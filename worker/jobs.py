@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,22 +17,22 @@ import redis
 import structlog
 from PIL.Image import Image
 
-from cheques.disk import replace_file
 from cheques.fields import Form
 from cheques.settings import Settings, settings
 from reader.base_model import base_identity, differs
 from reader.open_reader import open_reader
+from store.database import Store
 from store.draw import Draw, Shares, wants_second
-from store.projects import folder
-from store.training_history import Attempt, attempts, new_or_changed, record
-from store.unread import keep_unread
+from store.marks import keep_unread, mark, set_mark
+from store.projects import images_of, settings_of
+from store.training_history import Training, new_or_changed, note_training, trainings
 from store.versions import Version, Versions
 from studio.client import SAMPLING, Project, Studio
 from studio.config import Config, read_config
 from studio.images import fetch_image
 from studio.overlap import ask_second
 from trainer.presets import recipe_here
-from trainer.progress import keep, progress_of
+from trainer.progress import keep_curve, progress_of
 from worker.backend_client import Backend, VersionChanged
 from worker.job_decorator import JobFailed, Result, job, progress
 from worker.labelled_examples import NO_IMAGE, Fetch, Labelled, examples, forget_images, labelled
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BASE = "base"
-IMAGES = "images"  # of labelled cheques, in the project's folder
 FULL_LOOK_SECONDS = 1800.0  # how often reconcile looks at every prediction, and not only for new tasks
 RETRY_SECONDS = 60.0  # after a first run in vain for what could not be read; then twice as long each time
 UNLABELLED = 300  # cheques without label on which valid JSON is measured
@@ -60,21 +58,27 @@ class Site:
     studio: Studio
     project: Project
     config: Config
+    store: Store
     draw: Draw
     versions: Versions
-    folder: Path
     fetch: Fetch
 
     @classmethod
     def of(cls, project: int) -> Site:
         """Raises StudioError, BadConfig."""
-        own = settings()
-        studio, place = Studio.of(own), folder(own.home, project)
+        store = Store.of(settings())
+        own = settings_of(store, settings(), project)
+        studio = Studio.of(own)
         about = studio.project(project)
-        shares = None if own.blind else Shares(blind=0.0)
+        draw = Draw(store, project, shares=None if own.blind else Shares(blind=0.0))
         fetch = partial(fetch_image, settings=own, project=project)
-        config, versions = read_config(about.label_config), Versions(own.home, project)
-        return cls(own, studio, about, config, Draw.open(place, shares=shares), versions, place, fetch)
+        config = read_config(about.label_config)
+        return cls(own, studio, about, config, store, draw, Versions(store, project), fetch)
+
+    @property
+    def images(self) -> Path:
+        """Where the images of labelled cheques lie."""
+        return images_of(self.store, self.project.id)
 
     @property
     def serving(self) -> str:
@@ -92,7 +96,7 @@ class Site:
 
     def labelled(self) -> Labelled:
         found = labelled(self.studio, self.project.id, self.config, self.draw, self.fetch)
-        keep_unread(self.folder, RECONCILE, found.unread)
+        keep_unread(self.store, self.project.id, RECONCILE, found.unread)
         return found
 
 
@@ -102,18 +106,18 @@ def retrain(project: int, force: bool = False) -> Result:
     site = Site.of(project)
     labels = site.labelled()
     # Here alone: one retrain of a project runs at a time, and only it uses them.
-    if gone := forget_images(site.folder / IMAGES, (*labels.lessons, *labels.exam), site.draw):
+    if gone := forget_images(site.images, (*labels.lessons, *labels.exam), site.draw):
         log.info("images.forgotten", project=project, images=gone)
     _judge_brought(site, labels)
-    count = new_or_changed(labels.seen, attempts(site.folder))
+    count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
     if not labels.lessons or (count < site.settings.retrain_every and not force):
         return {"outcome": "too few lessons", "new": count, "lessons": len(labels.lessons)}
     version = _trained(site, labels)
-    record(site.folder, Attempt(labels.seen, version.decision, version.name))
+    note_training(site.store, project, Training(labels.seen, version.decision, version.name))
     if version.decision == "promoted":
         enqueue(PRELABEL, project)
     with suppress(OSError):  # the page's learning curve waits for the next version
-        keep(progress_of(site.versions), site.folder)
+        keep_curve(site.versions, progress_of(site.versions))
     about = {"mean": version.mean, "lessons": version.labels, "exam": version.exam, "reasons": list(version.reasons)}
     return {"outcome": version.decision, "version": version.name, **about}
 
@@ -125,7 +129,7 @@ def _judge_brought(site: Site, labels: Labelled) -> None:
     waiting = [version for version in site.versions.list() if version.brought and version.mean is None]
     if not waiting or not labels.exam:
         return
-    form, images = site.config.form, site.folder / IMAGES
+    form, images = site.config.form, site.images
     exam, *_ = examples(labels.exam, form, site.draw, site.fetch, images)
     reader = partial(open_reader, site.settings)
     for version in waiting:
@@ -137,7 +141,7 @@ def _judge_brought(site: Site, labels: Labelled) -> None:
         if judged.decision == "promoted":
             enqueue(PRELABEL, site.project.id)
     with suppress(OSError):
-        keep(progress_of(site.versions), site.folder)
+        keep_curve(site.versions, progress_of(site.versions))
 
 
 def _unlabelled(site: Site) -> list[Callable[[], Image]]:
@@ -148,10 +152,10 @@ def _unlabelled(site: Site) -> list[Callable[[], Image]]:
 def _trained(site: Site, labels: Labelled) -> Version:
     from trainer.retrain import retrain as train_and_judge
 
-    images, form = site.folder / IMAGES, site.config.form
+    images, form = site.images, site.config.form
     lessons, unusable, unread = examples(labels.lessons, form, site.draw, site.fetch, images)
     exam, unusable_exam, unread_exam = examples(labels.exam, form, site.draw, site.fetch, images)
-    keep_unread(site.folder, RETRAIN, unread + unread_exam)
+    keep_unread(site.store, site.project.id, RETRAIN, unread + unread_exam)
     left_out = {why.replace(" ", "_"): n for why, n in (Counter(labels.left_out) + unusable + unusable_exam).items()}
     log.info("retrain.begins", project=site.project.id, lessons=len(lessons), exam=len(exam), left_out=left_out)
     reader = partial(open_reader, site.settings)
@@ -169,7 +173,7 @@ def prelabel(project: int) -> Result:
     """Every unlabelled task gets a prediction of the version in service, in the order of learning; then it is shown."""
     site = Site.of(project)
     backend = Backend(site.settings, project, site.project.label_config, site.config)
-    before = _Marker.read(site.folder)
+    before = _Marker.of(site)
     for _ in range(3):
         version = site.serving
         try:
@@ -182,8 +186,8 @@ def prelabel(project: int) -> Result:
             site.studio.serve(project, version)
         if share := site.settings.second_share:
             ask_second(site.studio, project, lambda task: wants_second(site.draw.get(task), share))
-        keep_unread(site.folder, PRELABEL, backend.unread.values())
-        before.after(version, site, done).write(site.folder)
+        keep_unread(site.store, project, PRELABEL, backend.unread.values())
+        set_mark(site.store, project, PRELABEL, asdict(before.after(version, site, done)))
         return {"version": version, **asdict(done)}
     raise JobFailed(f"project {project}: the version in service changed again and again; it is tried again")
 
@@ -212,23 +216,20 @@ def reconcile(project: int) -> Result:
 
 def _count(site: Site) -> tuple[int, tuple[int, ...]]:
     """How many lessons are new or changed, and the annotations looked at: all of them, unless nothing has changed."""
-    path, done = site.folder / "counted.json", len(attempts(site.folder))
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        known = {}
-    same = known.get("labels") == site.project.labels and known.get("attempts") == done and known.get("latest")
+    known = mark(site.store, site.project.id, RECONCILE) or {}
+    done = len(trainings(site.store, site.project.id))
+    same = known.get("labels") == site.project.labels and known.get("trainings") == done and known.get("latest")
     mended = known.get("unread") and (
         known["images_from"] != site.images_from or time.time() - known["at"] > FULL_LOOK_SECONDS
     )
     if same and not mended and not _labels_since(site, known["latest"]):
         return known["count"], ()
     labels = site.labelled()
-    count = new_or_changed(labels.seen, attempts(site.folder))
-    now = {"labels": site.project.labels, "attempts": done, "latest": labels.latest, "count": count}
+    count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
+    now = {"labels": site.project.labels, "trainings": done, "latest": labels.latest, "count": count}
     # Lessons whose image could not be opened count as soon as it can.
     now |= {"unread": labels.left_out.get(NO_IMAGE, 0), "images_from": site.images_from, "at": time.time()}
-    replace_file(path, json.dumps(now))
+    set_mark(site.store, site.project.id, RECONCILE, now)
     return count, labels.annotations
 
 
@@ -241,7 +242,7 @@ def _labels_since(site: Site, latest: str) -> bool:
 
 def _why_prelabel(site: Site) -> str:
     """What is left to do for `prelabel`, or nothing. Cheap as long as its last run was whole."""
-    marker, version = _Marker.read(site.folder), site.serving
+    marker, version = _Marker.of(site), site.serving
     if marker.version != version:
         return f"{version} is in service, the predictions are of {marker.version or 'no version'}"
     if site.project.model_version != version and marker.last_task:
@@ -299,11 +300,8 @@ class _Marker:
         )
 
     @classmethod
-    def read(cls, place: Path) -> _Marker:
+    def of(cls, site: Site) -> _Marker:
         try:
-            return replace(cls(), **json.loads((place / "prelabelled.json").read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
+            return replace(cls(), **(mark(site.store, site.project.id, PRELABEL) or {}))
+        except TypeError:  # of another release
             return cls()
-
-    def write(self, place: Path) -> None:
-        replace_file(place / "prelabelled.json", json.dumps(asdict(self)))

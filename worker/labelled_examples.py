@@ -13,12 +13,13 @@ from PIL.Image import Image
 from cheques.fields import Form
 from cheques.images import BadImage
 from store.draw import Draw, Place
-from store.unread import Unread
+from store.marks import Unread
+from store.planted import PlantedRecord
 from studio.client import Studio
 from studio.config import Config
 from studio.formats import Label, disagreements, truth
 from studio.images import ImageAway
-from studio.planted import Record, checked
+from studio.planted import checked
 from trainer.dataset import Example, example
 
 log = structlog.get_logger()
@@ -54,7 +55,7 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
 
     Planted errors are taken out: one that somebody left as it was shown is nothing to learn from.
     """
-    planted = Record.of(draw.path.parent)
+    planted = PlantedRecord.of(draw.store, project)
     roles: dict[str, list[Label]] = {"lesson": [], "exam": []}
     left_out: Counter[str] = Counter()
     unread, annotations, latest, disagreeing = list[Unread](), list[int](), "", 0

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
+import numpy as np
+
 from cheques.settings import Settings
 from reader.base_model import base_identity
 from reader.reading import Reading
+from store.acquisition_cache import AcquisitionCache
 from store.draw import Draw, turns, wants_second
-from studio.client import Stored, Studio, Task
+from studio.client import StoredPrediction, Studio, Task
 from studio.config import Config
 from studio.formats import hint, prediction
-from worker.acquisition import SHORTLIST, STRATEGIES, readable, rising, worth_of
-from worker.acquisition_cache import Sights
+from worker.acquisition import SHORTLIST, STRATEGIES, Pool, readable, rising, worth_of
 from worker.backend_client import Backend
 from worker.planting import Planting
 
@@ -71,7 +73,7 @@ class Pile:
         held = {task.id: stored for task in tasks.values() if (stored := self._stored(task))}
         # The base's name belongs to it: "base" stays in service when the settings name another model.
         read_as = f"{self.version} of {base_identity(self.settings.model)}"
-        sights = Sights(self.draw.path.parent, read_as, self.config.form)
+        sights = AcquisitionCache(self.draw.store, self.project, read_as, self.config.form)
         missing = [task for task in tasks.values() if task.id not in held]
         # What could not be read before is asked for again: somebody may have put its image right.
         known = {task for task in held if task in sights and sights[task].confidence is not None}
@@ -98,21 +100,28 @@ class Pile:
                 if wants_second(self.draw.get(task.id), share):
                     yield task
 
-    def _stored(self, task: Task) -> Stored | None:
+    def _stored(self, task: Task) -> StoredPrediction | None:
         return next((stored for stored in task.stored if stored.version == self.version), None)
 
-    def _read(self, tasks: Sequence[Task], sights: Sights) -> None:
+    def _read(self, tasks: Sequence[Task], sights: AcquisitionCache) -> None:
         """Keep what can be read now."""
         for number, chunk in enumerate(_chunks(tasks)):
             sights.add(self.backend.read(chunk, self.version))
             self.progress(stage="reading", done=min(len(tasks), (number + 1) * CHUNK), total=len(tasks))
 
-    def _order(self, tasks: Sequence[int], sights: Sights) -> tuple[list[int], tuple[int, ...]]:
+    def _order(self, tasks: Sequence[int], sights: AcquisitionCache) -> tuple[list[int], tuple[int, ...]]:
         """All of the tasks in the order of serving, and the lessons on which nothing can be made out."""
         exam = {task: place.turn for task in tasks if (place := self.draw.get(task)) and place.role == "exam"}
         seen = [task for task in tasks if task not in exam and task in sights and sights[task].confidence is not None]
         labelled = [task.id for task in self.studio.tasks(self.project, self.config, labels="some")]
-        pool = sights.pool(seen, labelled[-COVERED:], worth_of(self.config.form, self.settings.worth))
+        covered = [task for task in labelled[-COVERED:] if sights.has_features(task)]
+        pool = Pool(
+            confidence=sights.confidences(seen),
+            features=sights.features(seen),
+            worth=worth_of(self.config.form, self.settings.worth),
+            signal=np.array([sights[task].signal for task in seen], float),
+            covered=sights.features(covered),
+        )
         chosen = STRATEGIES[self.settings.strategy](pool, crc32(self.draw.salt.encode()))
         lessons = [seen[number] for number in chosen]
         done = sum(1 for task in labelled if (place := self.draw.get(task)) and place.role == "exam")
@@ -133,7 +142,7 @@ class Pile:
                 )
                 yield {"task": task, **shown}
 
-    def _revived(self, held: Mapping[int, Stored], sights: Sights) -> dict[int, Stored]:
+    def _revived(self, held: Mapping[int, StoredPrediction], sights: AcquisitionCache) -> dict[int, StoredPrediction]:
         """Empty predictions of cheques that can be read now; also after a kill between the reading and the writing."""
         return {
             task: stored
@@ -142,7 +151,7 @@ class Pile:
         }
 
     def _rewritten(
-        self, tasks: Mapping[int, Task], held: Mapping[int, Stored], scores: Mapping[int, float], anew: bool
+        self, tasks: Mapping[int, Task], held: Mapping[int, StoredPrediction], scores: Mapping[int, float], anew: bool
     ) -> set[int]:
         """Written in place: a prediction that somebody has open must not vanish. What is empty stays, unless `anew`."""
         written = set()
@@ -156,14 +165,14 @@ class Pile:
         place = self.draw.get(task)
         return place is None or place.arm == "blind"  # what was never drawn might be
 
-    def _moved(self, held: Mapping[int, Stored], scores: Mapping[int, float]) -> int:
+    def _moved(self, held: Mapping[int, StoredPrediction], scores: Mapping[int, float]) -> int:
         moved = [(one.id, scores[task]) for task, one in held.items() if one.score != scores[task]]
         for done, (stored, score) in enumerate(moved):
             self.progress(stage="ordering", done=done, total=len(moved))
             self.studio.patch_score(stored, score)
         return len(moved)
 
-    def _hinted(self, tasks: Sequence[Task], sights: Sights) -> None:
+    def _hinted(self, tasks: Sequence[Task], sights: AcquisitionCache) -> None:
         """Name the doubtful fields in each task, where the labeling configuration has a place for them."""
         if not self.config.hints:
             return
@@ -175,7 +184,7 @@ class Pile:
                 self.studio.set_hint(task.id, wanted)
 
 
-def _calm(planned: Sequence[int], held: Mapping[int, Stored]) -> list[int]:
+def _calm(planned: Sequence[int], held: Mapping[int, StoredPrediction]) -> list[int]:
     """The planned order; behind the FRONT those that have a score keep their order, for every move is a request."""
     front, rest = planned[:FRONT], planned[FRONT:]
     kept = iter(sorted((task for task in rest if task in held), key=lambda task: held[task].score or 0.0))

@@ -25,10 +25,10 @@ from cheques.settings import settings
 from cheques.values import exact
 from reader.open_reader import open_reader
 from reader.reading import Adapter, Reader
+from store.acquisition_cache import compact, signal
 from trainer.dataset import Example, example
 from trainer.recipe import LoraRecipe
 from worker.acquisition import STRATEGIES, Floats, Pool, worth_of
-from worker.acquisition_cache import compact, signal
 
 TEST_SEED = 999_999  # of the mail that everything is judged on
 FIRST = "first"  # the strategy of the first cell of a seed: chance, the same for all

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.arms import NOTHING_PLANTED, work_of
+from store.annotation_cache import annotation_copy, update_annotation_copy
+from store.database import Store, StoreError
+from store.planted import PlantedRecord
 from studio.client import Studio
 from studio.config import Config
 from studio.formats import disagreements
-from studio.planted import Record
 from study.timed_annotation import TimedAnnotation
 
 if TYPE_CHECKING:
     from store.draw import Place
 
 OVERLAP_SECONDS = 120.0  # asked for again at each refresh: clocks differ, and a change may commit late
-FORMAT = 3  # of the rows; another one and the file is begun anew
+FORMAT = 4  # of the rows; in another one they are read again
 
 
 class Annotations:
-    """One project's annotations, with a copy on disk that only spares time: it may be deleted at any moment."""
+    """One project's annotations, with a copy in the store that only spares time."""
 
-    def __init__(self, path: Path, project: int) -> None:
-        self._project = project
+    def __init__(self, store: Store, project: int) -> None:
+        self._store, self._project = store, project
         self._lock = threading.Lock()
-        self._connection = _open(path)
-        rows = self._connection.execute("SELECT task, rows FROM task").fetchall()
-        self._by_task = {task: [TimedAnnotation(**row) for row in json.loads(text)] for task, text in rows}
-        self._since = self._mark("since", "")
+        rows, self._since = annotation_copy(store, project, FORMAT)
+        self._by_task = {task: [TimedAnnotation(**row) for row in listed] for task, listed in rows.items()}
         self._odd = 0
         self.fetched = 0
 
@@ -56,7 +54,7 @@ class Annotations:
         config: Config,
         place: Callable[[int], Place | None],
         labels: Callable[[], int],
-        planted: Record = NOTHING_PLANTED,
+        planted: PlantedRecord = NOTHING_PLANTED,
     ) -> bool:
         """Ask Label Studio what changed; True if anything did. labels: how many it counts now (without skips).
 
@@ -80,7 +78,7 @@ class Annotations:
         return sum(not one.skipped for rows in self._by_task.values() for one in rows)
 
     def _read(
-        self, studio: Studio, config: Config, place: Callable[[int], Place | None], planted: Record, since: str
+        self, studio: Studio, config: Config, place: Callable[[int], Place | None], planted: PlantedRecord, since: str
     ) -> bool:
         began = datetime.fromtimestamp(time.time() - OVERLAP_SECONDS, UTC).isoformat().replace("+00:00", "Z")
         found: dict[int, list[TimedAnnotation]] = {}
@@ -95,54 +93,17 @@ class Annotations:
             self._by_task = {task: rows for task, rows in self._by_task.items() if rows}
         changed = {task for task in {*found, *({} if since else before)} if before.get(task) != self._by_task.get(task)}
         self._since = began
-        self._store(changed, began)
+        self._keep(changed, began)
         return bool(changed)
 
-    def _store(self, changed: set[int], since: str) -> None:
-        gone = [(task,) for task in changed if task not in self._by_task]
-        kept = [(task, _text(self._by_task[task])) for task in changed if task in self._by_task]
-        try:
-            with self._connection:
-                self._connection.executemany("DELETE FROM task WHERE task = ?", gone)
-                self._connection.executemany("INSERT OR REPLACE INTO task VALUES (?, ?)", kept)
-                self._connection.execute("INSERT OR REPLACE INTO mark VALUES ('since', ?)", (since,))
-        except sqlite3.Error:
-            pass  # a full disk: the next process asks for everything again
-
-    def _mark(self, name: str, default: str) -> str:
-        row = self._connection.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
-        return str(row[0]) if row else default
+    def _keep(self, changed: set[int], since: str) -> None:
+        gone = [task for task in changed if task not in self._by_task]
+        kept = {task: [asdict(one) for one in self._by_task[task]] for task in changed if task in self._by_task}
+        with suppress(StoreError):  # a full disk: the next process asks for everything again
+            update_annotation_copy(self._store, self._project, FORMAT, since, kept, gone)
 
 
 def _slim(one: TimedAnnotation) -> TimedAnnotation:
     """Without what no figure needs: values of cheques that are not of the exam."""
     # An exam cheque's ground truth may come through the API, from outside the trial: others are held against it.
     return one if one.arm or one.exam else replace(one, values={}, shown=None if one.shown is None else {})
-
-
-def _text(rows: list[TimedAnnotation]) -> str:
-    return json.dumps([asdict(one) for one in rows], ensure_ascii=False)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _opened(path)
-    except sqlite3.DatabaseError:
-        for file in path.parent.glob(path.name + "*"):
-            file.unlink(missing_ok=True)
-        return _opened(path)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value TEXT)")
-    connection.execute("CREATE TABLE IF NOT EXISTS task (task INTEGER PRIMARY KEY, rows TEXT)")
-    stored = connection.execute("SELECT value FROM mark WHERE name = 'format'").fetchone()
-    if stored != (str(FORMAT),):
-        connection.execute("DELETE FROM task")
-        connection.execute("DELETE FROM mark")
-        connection.execute("INSERT INTO mark VALUES ('format', ?)", (str(FORMAT),))
-    connection.commit()
-    return connection

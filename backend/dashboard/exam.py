@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from cheques.fields import UNREADABLE, Form
 from cheques.values import exact
 from reader.reading import Reading
-from store.blind_readings import kept
+from store.blind_readings import BlindReading
 from store.versions import Version
 from study.certified_reading import NEVER
 from study.timed_annotation import TimedAnnotation
@@ -120,15 +119,15 @@ def _confidence(one: dict[str, Any], name: str) -> float:
     return float(one["confidence"].get(name) or 0.0)
 
 
-def said(folder: Path, version_shown: Callable[[int], str | None]) -> dict[int, dict[str, str]]:
+def said(readings: Iterable[BlindReading], version_shown: Callable[[int], str | None]) -> dict[int, dict[str, str]]:
     """What the reader would have said on blind cheques, by task: the version that was in service when it was labelled.
 
     version_shown: the version of the (empty) prediction that the annotator started from.
     """
     by_version: dict[int, dict[str, dict[str, str]]] = {}
-    for one in kept(folder):
-        with suppress(ValueError, KeyError, TypeError):  # a line glued to a torn one
-            by_version.setdefault(int(one["task"]), {})[str(one["version"])] = one["values"]
+    for one in readings:
+        with suppress(ValueError):  # a task that is no task of Label Studio
+            by_version.setdefault(int(one.task), {})[one.version] = one.values
     found = {}
     for task, versions in by_version.items():
         shown = version_shown(task)

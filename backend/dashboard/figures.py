@@ -1,4 +1,4 @@
-"""Every figure of the page: `Desk.figures(project)`, from Label Studio, the versions on disk and nothing else."""
+"""Every figure of the page: `FigureCache.figures(project)`, from Label Studio, the store and nothing else."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from backend.dashboard.left_out import LeftOut, left_out
 from backend.dashboard.status import History, history_of
 from cheques.fields import Form
 from cheques.settings import Settings
+from store.blind_readings import blind_readings
+from store.database import Store
 from store.draw import Draw
-from store.projects import folder
-from store.reading_cache import read_as, readings_of
-from store.unread import Unread, unread
+from store.marks import Unread, unread
+from store.planted import PlantedRecord
+from store.reading_cache import ReadingCache, read_as
 from store.versions import Version
 from studio.client import Studio, StudioError
 from studio.config import BadConfig, Config, read_config
 from studio.least_certain import Uncertain, least_certain
-from studio.planted import Record
 from study.quality import Caught, Right, Waved, caught, right, waved_through
 from study.savings import Savings, savings
 from study.timed_annotation import TimedAnnotation
@@ -104,20 +105,20 @@ def computed(work: Sequence[TimedAnnotation], graded: Graded, said: dict[int, di
 NO_FIGURES = computed((), NOTHING, {}, GOAL)
 
 
-class Desk:
+class FigureCache:
     """Keeps the figures of each project, and brings them up to date beside the requests that look at them."""
 
     def __init__(self, settings: Settings, goal: int = GOAL) -> None:
-        self._settings = settings
+        self._settings, self._store = settings, Store.of(settings)
         self._goal = goal
         self._studio: Studio | None = None
-        self._shelves: dict[int, _Shelf] = {}
+        self._shelves: dict[int, ProjectFigures] = {}
         self._lock = threading.Lock()
 
     def figures(self, project: int, patience: float = PATIENCE_SECONDS) -> Figures:
         """The figures of this moment, or the last ones if newer ones take longer than `patience` (seconds)."""
         with self._lock:
-            shelf = self._shelves.setdefault(project, _Shelf(project))
+            shelf = self._shelves.setdefault(project, ProjectFigures(project))
             if shelf.busy is None and time.monotonic() - shelf.asked > FRESH_SECONDS:
                 shelf.asked, shelf.busy = time.monotonic(), threading.Event()
                 threading.Thread(target=self._refresh, args=(shelf,), name=f"figures-{project}", daemon=True).start()
@@ -126,7 +127,7 @@ class Desk:
             busy.wait(patience)
         return shelf.shown()
 
-    def _refresh(self, shelf: _Shelf) -> None:
+    def _refresh(self, shelf: ProjectFigures) -> None:
         try:
             self._bring_up_to_date(shelf)
         except (StudioError, BadConfig) as error:
@@ -139,20 +140,19 @@ class Desk:
             if done:
                 done.set()
 
-    def _bring_up_to_date(self, shelf: _Shelf) -> None:
-        history = history_of(self._settings, shelf.project)
+    def _bring_up_to_date(self, shelf: ProjectFigures) -> None:
+        history = history_of(self._store, shelf.project)
         shelf.figures = replace(shelf.figures, history=history)
-        home = folder(self._settings.home, shelf.project)
         if shelf.annotations is None:
-            shelf.annotations = Annotations(home / "annotations.sqlite", shelf.project)
+            shelf.annotations = Annotations(self._store, shelf.project)
             if shelf.annotations.known:
                 shelf.take(self._computed(shelf, history, None))
         if self._studio is None:
             self._studio = Studio.of(self._settings)
         project = self._studio.project(shelf.project)
         config = read_config(project.label_config)
-        shelf.draw = draw = shelf.draw or Draw.open(home)  # which reads on where it was
-        planted, studio = Record.of(home), self._studio
+        shelf.draw = draw = shelf.draw or Draw(self._store, shelf.project)  # which reads on where it was
+        planted, studio = PlantedRecord.of(self._store, shelf.project), self._studio
         changed = shelf.annotations.refresh(
             studio, config, draw.get, lambda: studio.project(shelf.project).labels, planted
         )
@@ -165,16 +165,16 @@ class Desk:
             tasks=project.tasks,
             # Sorting the tasks of an empty project by their score answers 500.
             uncertain=self._uncertain(self._studio, shelf.project, config, draw, planted) if project.tasks else (),
-            unread=unread(home),
+            unread=unread(self._store, shelf.project),
             at=datetime.now(UTC),
         )
         shelf.problem = ""
 
-    def _computed(self, shelf: _Shelf, history: History, form: Form | None) -> Figures:
+    def _computed(self, shelf: ProjectFigures, history: History, form: Form | None) -> Figures:
         assert shelf.annotations is not None
         work = shelf.annotations.work()
         versions = {one.task: one.version for one in work if one.arm == "blind"}
-        told = said(folder(self._settings.home, shelf.project), versions.get)
+        told = said(blind_readings(self._store, shelf.project), versions.get)
         found = computed(work, self._graded(shelf.project, history.champion, work, form), told, self._goal)
         return replace(found, project=shelf.project, history=history)
 
@@ -184,11 +184,13 @@ class Desk:
         if champion is None or form is None:
             return graded(champion)
         read_by = read_as(self._settings.model, champion.name)
-        kept = partial(readings_of, self._settings.home, project, read_by, form.digest)
+        kept = partial(ReadingCache(self._store).of_tasks, project, read_by, form.digest)
         return with_later(graded(champion), work, form, kept)
 
     @staticmethod
-    def _uncertain(studio: Studio, project: int, config: Config, draw: Draw, planted: Record) -> tuple[Uncertain, ...]:
+    def _uncertain(
+        studio: Studio, project: int, config: Config, draw: Draw, planted: PlantedRecord
+    ) -> tuple[Uncertain, ...]:
         # The exam stays unseen: whoever knows its readings could no longer label it blind. A planted error is no
         # reading, and who has seen it here is no longer put to the test by it.
         def is_hidden(task: int) -> bool:
@@ -199,7 +201,7 @@ class Desk:
         return tuple(least_certain(studio, project, config, hidden=is_hidden))
 
 
-class _Shelf:
+class ProjectFigures:
     """What is kept of one project."""
 
     def __init__(self, project: int) -> None:

@@ -5,15 +5,15 @@ The file and every key of it are described in trainer/progress.py, which writes 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from store.database import Store, StoreError
+from store.marks import mark
 from study.time_saved import Estimate
 
-FILE = "learning.json"
+CURVE = "learning curve"  # the mark under which training keeps it
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Learning:
 NOTHING_LEARNT = Learning()
 
 
-def learning_of(folder: Path) -> Learning:
-    """Nothing where the file is not there yet, or damaged: the next version writes it anew."""
+def learning_of(store: Store, project: int) -> Learning:
+    """Nothing where it is not there yet, or of another release: the next version writes it again."""
     try:
-        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content = mark(store, project, CURVE)
         points = {str(one["version"]): one for one in content["points"]}
         lack = content.get("lack")
         return Learning(
@@ -68,7 +68,7 @@ def learning_of(folder: Path) -> Learning:
             expected=_expected(content) if content["enough"] else None,
             lack=(str(lack["what"]), int(lack["have"]), int(lack["needed"])) if lack else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (StoreError, ValueError, KeyError, TypeError, AttributeError):
         return NOTHING_LEARNT
 
 

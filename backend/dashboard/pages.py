@@ -19,11 +19,12 @@ from PIL.Image import Image
 from werkzeug.exceptions import BadRequest, NotFound
 
 from backend.dashboard import actions, i18n, view, view_learning, view_left_out, view_reader
-from backend.dashboard.figures import PATIENCE_SECONDS, Desk, Figures
+from backend.dashboard.figures import PATIENCE_SECONDS, FigureCache, Figures
 from backend.dashboard.status import loop_of
 from backend.dashboard.view import Section
 from cheques.images import BadImage
 from cheques.settings import Settings
+from store.database import Store
 from store.projects import served
 from store.versions import VersionError, Versions
 from studio.client import StudioError
@@ -79,13 +80,13 @@ def register(
     settings: Settings,
     fetch: Callable[[str, int], Image],
     connection: redis.Redis,
-    desk: Desk | None = None,
-) -> Desk:
+    desk: FigureCache | None = None,
+) -> FigureCache:
     """Put the page at `/` of an application that has its auth already; returns the desk that keeps the figures.
 
     fetch: an image's URL, a project -> the image; raises BadImage, StudioError.
     """
-    desk = desk or Desk(settings)
+    desk = desk or FigureCache(settings)
     catalogs = i18n.speak(app)
     pages = Blueprint(
         "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
@@ -143,7 +144,7 @@ class _Site:
     """The views; what they know of the world is handed to them."""
 
     def __init__(
-        self, settings: Settings, desk: Desk, connection: redis.Redis, fetch: Callable[[str, int], Image]
+        self, settings: Settings, desk: FigureCache, connection: redis.Redis, fetch: Callable[[str, int], Image]
     ) -> None:
         self._settings = settings
         self._desk = desk
@@ -214,7 +215,7 @@ class _Site:
 
     def report(self, project: int, version: str) -> Response:
         try:
-            path = Versions(self._settings.home, project).get(version).path / "report" / "report.html"
+            path = Versions(Store.of(self._settings), project).get(version).path / "report" / "report.html"
         except VersionError as error:
             raise NotFound(str(error)) from None
         if not path.is_file():

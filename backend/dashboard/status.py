@@ -11,7 +11,8 @@ from rq import Worker
 
 from backend.dashboard.learning import NOTHING_LEARNT, Learning, learning_of
 from cheques.settings import Settings
-from store.projects import folder
+from store.database import Store
+from store.projects import settings_of
 from store.versions import Version, VersionError, Versions
 from worker.queue import (
     PRELABEL,
@@ -74,7 +75,7 @@ class Loop:
 
 def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
     """Asked afresh each time: six short questions to Redis."""
-    every = settings.retrain_every
+    every = settings_of(Store.of(settings), settings, project).retrain_every
     try:
         needed = connection.get(needed_key(project))
         new = int(connection.scard(labels_key(project)))  # type: ignore[arg-type]
@@ -122,18 +123,18 @@ class History:
         return len(self.versions), self.champion.name if self.champion else "", self.since
 
 
-def history_of(settings: Settings, project: int | str) -> History:
-    versions = Versions(settings.home, project)
+def history_of(store: Store, project: int) -> History:
+    versions = Versions(store, project)
     champion = versions.champion()
     moves = versions.pointer().history
     since = datetime.fromisoformat(moves[-1]["at"]).astimezone(UTC) if champion and moves else None
-    learning = learning_of(folder(settings.home, project))
+    learning = learning_of(store, project)
     return History(tuple(versions.list()), champion, since, learning)
 
 
 def promote(settings: Settings, project: int, name: str, who: str, why: str) -> None:
     """Put a version in service; a rejected one only with a reason. Raises VersionError."""
-    versions = Versions(settings.home, project)
+    versions = Versions(Store.of(settings), project)
     rejected = versions.get(name).decision == "rejected"
     if rejected and not why:
         raise VersionError(f"{name} was rejected: say why it is to serve all the same")
@@ -142,4 +143,4 @@ def promote(settings: Settings, project: int, name: str, who: str, why: str) -> 
 
 def roll_back(settings: Settings, project: int, who: str) -> None:
     """Put the champion's predecessor, or the base, back in service. Raises VersionError."""
-    Versions(settings.home, project).rollback(who=who, why="from the page")
+    Versions(Store.of(settings), project).rollback(who=who, why="from the page")

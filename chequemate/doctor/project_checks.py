@@ -154,14 +154,15 @@ def _images(studio: Studio, settings: Settings, about: Project, config: Config, 
 
 def _left_out(settings: Settings, number: int, config: Config, head: str) -> Iterator[Finding]:
     """The labels and images that cannot be used, each with its reason and its address."""
-    from backend.dashboard.figures import Desk
+    from backend.dashboard.figures import FigureCache
     from cheques.text import FAULTS
-    from store.projects import folder
-    from store.unread import Why
+    from store.database import Store
+    from store.marks import Why
+    from store.projects import known_projects
 
-    if not folder(settings.home, number).is_dir():
+    if number not in known_projects(Store.of(settings)):
         return  # it was never served from here
-    figures = Desk(settings).figures(number, PATIENCE_SECONDS)
+    figures = FigureCache(settings).figures(number, PATIENCE_SECONDS)
     if figures.problem:
         yield Finding("doubtful", f"{head}: the labels could not be looked through ({figures.problem})")
         return

@@ -15,7 +15,8 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.acquisition import DIMENSIONS, STRATEGIES, Pool, rising
+from store.acquisition_cache import DIMENSIONS
+from worker.acquisition import STRATEGIES, Pool, rising
 
 LABELLED, FIELDS = 1000, 7
 

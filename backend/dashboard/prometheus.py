@@ -10,19 +10,19 @@ import redis
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from backend.dashboard.figures import Desk, Figures
+from backend.dashboard.figures import FigureCache, Figures
 from backend.dashboard.status import loop_of
 from cheques.settings import Settings
 from cheques.text import FAULTS
+from store.marks import Why
 from store.projects import served
-from store.unread import Why
 from worker.queue import RETRAIN
 
 
 class Measures(Collector):
     """What the desk knows at the moment of asking; nothing that Label Studio would have to be waited for."""
 
-    def __init__(self, settings: Settings, desk: Desk, connection: redis.Redis) -> None:
+    def __init__(self, settings: Settings, desk: FigureCache, connection: redis.Redis) -> None:
         self._settings = settings
         self._desk = desk
         self._redis = connection

@@ -1,0 +1,123 @@
+"""What the reader made of each cheque, as far as the order of labelling depends on it.
+
+A cache: whoever deletes it has the cheques asked for again. Features stay those of a cheque's first reading: what was
+labelled long ago was never read by the version of today, and the two are to be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from cheques.fields import EMPTY, UNREADABLE, Form
+from reader.reading import Reading
+from store import tables
+from store.database import Store, insert
+
+Features = NDArray[np.float16]
+DIMENSIONS = 64  # of the features that are kept: more tell cheques apart no better and take longer
+rows = tables.sight
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One cheque as one version saw it: confidences in the order of the form's fields, None where nothing can be read.
+
+    signal: the confidence of the surest field on which something was read.
+    """
+
+    confidence: tuple[float, ...] | None
+    signal: float = 0.0
+
+
+class AcquisitionCache:
+    """The sights of one version and one form on a project's cheques, and every cheque's features."""
+
+    def __init__(self, store: Store, project: str | int, version: str, form: Form) -> None:
+        self._store, self._project, self._version, self._form = store, str(project), version, form
+        self._sights: dict[int, Sight] = {}
+        self._features: dict[int, Features] = {}
+        with store.look() as connection:
+            for row in connection.execute(sa.select(rows).where(rows.c.project == self._project)):
+                task, confidence = int(row.task), row.confidence
+                if row.version == version and row.form == form.digest:
+                    self._sights[task] = Sight(None if confidence is None else tuple(confidence), row.signal)
+                if row.features is not None:
+                    self._features[task] = np.frombuffer(row.features, np.float16)
+
+    def __contains__(self, task: int) -> bool:
+        return task in self._sights
+
+    def __getitem__(self, task: int) -> Sight:
+        return self._sights[task]
+
+    def add(self, readings: Mapping[int, Reading | None]) -> None:
+        """Keep what was read now; None: the cheque cannot be read. Raises StoreError."""
+        listed = []
+        for task, reading in readings.items():
+            if reading is None:
+                sight = Sight(None)
+            else:
+                confidence = tuple(round(reading.confidence.get(name, 0.0), 4) for name in self._form.names)
+                sight = Sight(confidence, round(signal(reading), 4))
+                if reading.embedding:
+                    self._features.setdefault(task, compact(reading.embedding))
+            self._sights[task] = sight
+            listed.append(self._row(task, sight))
+        if not listed:
+            return
+        with self._store.begin() as connection:
+            query = insert(connection, rows)
+            now = {name: query.excluded[name] for name in ("version", "form", "confidence", "signal")}
+            first = sa.func.coalesce(rows.c.features, query.excluded.features)
+            query = query.on_conflict_do_update(index_elements=["project", "task"], set_=now | {"features": first})
+            connection.execute(query, listed)
+
+    def _row(self, task: int, sight: Sight) -> dict[str, Any]:
+        features = self._features.get(task)
+        return {
+            "project": self._project,
+            "task": str(task),
+            "version": self._version,
+            "form": self._form.digest,
+            "confidence": None if sight.confidence is None else list(sight.confidence),
+            "signal": sight.signal,
+            "features": None if features is None else features.tobytes(),
+        }
+
+    def confidences(self, tasks: Sequence[int]) -> NDArray[np.float64]:
+        """(tasks, fields) of tasks that were read."""
+        found = np.array([self._sights[task].confidence for task in tasks], float)
+        return found.reshape(len(tasks), len(self._form.names))
+
+    def features(self, tasks: Sequence[int]) -> NDArray[np.float64]:
+        """(tasks, DIMENSIONS); NaN where a task has none."""
+        unknown = np.full(DIMENSIONS, np.nan)
+        found = [self._features.get(task, unknown) for task in tasks]
+        return np.array(found, float).reshape(len(tasks), DIMENSIONS)
+
+    def has_features(self, task: int) -> bool:
+        return task in self._features
+
+
+def signal(reading: Reading) -> float:
+    """The confidence of the surest field on which something was read; 0 where nothing was."""
+    written = [name for name, value in reading.values.items() if value not in (EMPTY, UNREADABLE)]
+    return max((reading.confidence.get(name, 0.0) for name in written), default=0.0)
+
+
+def compact(embedding: Sequence[float]) -> Features:
+    """(DIMENSIONS,): a random projection, always the same, of as many numbers as the reader's features have.
+
+    It keeps distances (Johnson and Lindenstrauss 1984).
+    """
+    if len(embedding) == DIMENSIONS:
+        return np.array(embedding, np.float16)
+    projection = np.random.default_rng(len(embedding)).standard_normal((len(embedding), DIMENSIONS))
+    projected: Features = (np.array(embedding) @ projection / np.sqrt(DIMENSIONS)).astype(np.float16)
+    return projected

@@ -1,0 +1,186 @@
+"""Chequemate's own state: one database, SQLite or PostgreSQL, and one folder of files beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from cheques.settings import Settings
+from store import tables
+
+FILE = "chequemate.db"
+WAIT_SECONDS = 60  # for another process that writes
+MIGRATING = 0x63686571  # the number of PostgreSQL's lock under which tables are made or changed
+
+
+class StoreError(OSError):
+    """The database cannot be used now (full disk, held, away): `strerror` is one line, and nothing was written."""
+
+    def __init__(self, reason: str, number: int = errno.EIO) -> None:
+        super().__init__(number, reason)
+
+
+class Store:
+    """The database and the files of one home.
+
+    url: of PostgreSQL; without one it is `chequemate.db` in `home`. files: where adapters, reports and images lie;
+    `home` where it is not given. Tables are made, and files of older releases taken over, when it is first used.
+    """
+
+    def __init__(self, home: Path, url: str | None = None, files: Path | None = None) -> None:
+        self.home = home
+        self.files = files or home
+        self.url = url or f"sqlite:///{(home / FILE).absolute()}"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Store:
+        url = settings.database_url.get_secret_value() if settings.database_url else None
+        return cls(settings.home, url, settings.files)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.startswith("sqlite:")
+
+    @contextmanager
+    def begin(self, project: str | None = None) -> Iterator[sa.Connection]:
+        """A transaction that writes: whole when it ends, nothing of it after an error or a kill.
+
+        project: nobody else writes what belongs to it meanwhile; its row is made where there is none. Raises
+        StoreError.
+        """
+        with self._connected(write=True) as connection:
+            if project is not None:
+                row = {"id": project, "salt": secrets.token_hex(16), "settings": {}, "last_version": 0}
+                connection.execute(insert(connection, tables.project).values(row).on_conflict_do_nothing())
+                # SQLite has one writer in all; PostgreSQL keeps others from this project's row.
+                query = sa.select(tables.project.c.id).where(tables.project.c.id == project).with_for_update()
+                connection.execute(query)
+            yield connection
+
+    @contextmanager
+    def look(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads, of one moment. Raises StoreError."""
+        with self._connected(write=False) as connection:
+            yield connection
+
+    def clear_traces(self) -> None:
+        """What was deleted is in no file any more: SQLite keeps pages as they were in its log for a while."""
+        if self.is_sqlite:
+            with self._connected(write=False) as connection:
+                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+                connection.exec_driver_sql("BEGIN")
+
+    @contextmanager
+    def _connected(self, write: bool) -> Iterator[sa.Connection]:
+        try:
+            engine = _ready_engine(self)
+            with engine.connect().execution_options(write=write) as connection, connection.begin():
+                yield connection
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise _told(self, error) from None
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT of the connection's own dialect, which can say what to do about a row that is there already."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows, each in place of one with the same primary key."""
+    listed = [dict(row) for row in rows]
+    if not listed:
+        return
+    query = insert(connection, table)
+    keys = [column.name for column in table.primary_key]
+    others = {name: query.excluded[name] for name in listed[0] if name not in keys}
+    connection.execute(query.on_conflict_do_update(index_elements=keys, set_=others), listed)
+
+
+def _told(store: Store, error: DBAPIError) -> StoreError:
+    reason = " ".join(str(error.orig).split())
+    if not store.is_sqlite:
+        at = sa.make_url(store.url)
+        return StoreError(
+            f"PostgreSQL at {at.host or 'its socket'} cannot be used ({reason[:120]}): "
+            "start it, or correct CHEQUEMATE_DATABASE_URL"
+        )
+    path = store.home / FILE
+    if "full" in reason:
+        return StoreError("No space left on device", errno.ENOSPC)
+    if "malformed" in reason or "not a database" in reason:
+        return StoreError(f"{path} is damaged: move it away and bring back a backup (chequemate restore FILE)")
+    if "locked" in reason:
+        return StoreError(f"{path} is held by another process for more than {WAIT_SECONDS} s: see what it does")
+    return StoreError(f"{path} cannot be used ({reason[:120]})")
+
+
+_engines: list[sa.Engine] = []
+
+
+@lru_cache(maxsize=64)
+def _engine(url: str) -> sa.Engine:
+    if not url.startswith("sqlite:"):
+        _engines.append(sa.create_engine(url, pool_pre_ping=True))
+        return _engines[-1]
+    engine = sa.create_engine(url, connect_args={"timeout": WAIT_SECONDS, "isolation_level": None})
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a promotion survives a power cut
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: cheques are personal data
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # A transaction that begins by reading and writes later would fail where another one wrote in between.
+        write = connection.get_execution_options().get("write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    _engines.append(engine)
+    return engine
+
+
+_ready: set[tuple[str, Path]] = set()
+
+
+def _ready_engine(store: Store) -> sa.Engine:
+    """The engine of a database whose tables are those of this release."""
+    if store.is_sqlite and not (store.home / FILE).exists():
+        store.home.mkdir(parents=True, exist_ok=True)
+        _engine(store.url).dispose()  # connections to a file that was deleted
+        _ready.discard((store.url, store.home))
+    engine = _engine(store.url)
+    if (store.url, store.home) not in _ready:
+        from store.migrations import upgrade
+        from store.takeover import set_aside, take_over
+
+        with engine.connect().execution_options(write=True) as connection, connection.begin():
+            if not store.is_sqlite:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
+            upgrade(connection)
+            take_over(connection, store.home)
+        set_aside(store.home)
+        _ready.add((store.url, store.home))
+    return engine
+
+
+def _after_fork() -> None:
+    # A connection must not be used on both sides of a fork, and closing it here would end it there.
+    for engine in _engines:
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_after_fork)

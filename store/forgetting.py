@@ -1,0 +1,48 @@
+"""What is kept of cheques that are gone from Label Studio goes too, out of every table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+import sqlalchemy as sa
+
+from store import tables
+from store.database import Store, upsert
+from store.marks import UNREAD
+
+AT_ONCE = 500  # values that one query may name
+OF_A_CHEQUE = {
+    "readings": tables.reading,
+    "readings of blind cheques": tables.blind_reading,
+    "notes for the order": tables.sight,
+    "planted errors": tables.planted,
+    "labels of the page": tables.annotation,
+}
+
+
+def forget_tasks(store: Store, project: int, tasks: Set[str]) -> dict[str, int]:
+    """Delete what is known of these tasks, but for their place in the draw; how many rows, by what they were.
+
+    Raises StoreError; then nothing was deleted.
+    """
+    counts = {}
+    with store.begin(str(project)) as connection:
+        for what, table in OF_A_CHEQUE.items():
+            counts[what] = sum(
+                connection.execute(
+                    table.delete().where(table.c.project == str(project), table.c.task.in_(some))
+                ).rowcount
+                for some in _chunks(tasks)
+            )
+        marks = tables.mark.c
+        query = sa.select(marks.value).where(marks.project == str(project), marks.name == UNREAD)
+        unread = connection.execute(query).scalar_one_or_none() or {}
+        left = {job: [line for line in lines if str(line[0]) not in tasks] for job, lines in unread.items()}
+        upsert(connection, tables.mark, [{"project": str(project), "name": UNREAD, "value": left}])
+    store.clear_traces()
+    return counts
+
+
+def _chunks(tasks: Iterable[str]) -> Iterable[list[str]]:
+    listed = list(tasks)
+    return (listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE))

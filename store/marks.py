@@ -1,0 +1,70 @@
+"""How far something has got in a project, under a name: looks at Label Studio, what could not be read, and the like.
+
+All of it can be found out again; whoever deletes it only has it looked for anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from store import tables
+from store.database import Store, StoreError, upsert
+
+rows = tables.mark
+Why = Literal["no image", "unreadable", "waiting"]
+UNREAD = "unread"
+
+
+def mark(store: Store, project: int | str, name: str) -> Any:
+    """What was written last, or None. Raises StoreError."""
+    with store.look() as connection:
+        return _of(connection, project, name)
+
+
+def set_mark(store: Store, project: int | str, name: str, value: Any) -> None:
+    """Raises StoreError."""
+    with store.begin() as connection:
+        upsert(connection, rows, [{"project": str(project), "name": name, "value": value}])
+
+
+def _of(connection: sa.Connection, project: int | str, name: str) -> Any:
+    query = sa.select(rows.c.value).where(rows.c.project == str(project), rows.c.name == name)
+    return connection.execute(query).scalar_one_or_none()
+
+
+@dataclass(frozen=True)
+class Unread:
+    """One task. why: it has no image, its image cannot be read, or could not be fetched so far and is tried again.
+
+    reason: what was wrong and what to do, in one line.
+    """
+
+    task: int
+    why: Why
+    reason: str
+
+    @classmethod
+    def of(cls, task: int, image: str, reason: str, passing: bool = False) -> Unread:
+        """image: its URL, as far as the task has one."""
+        return cls(task, "waiting" if passing else "unreadable" if image else "no image", reason)
+
+
+def keep_unread(store: Store, project: int, job: str, found: Iterable[Unread]) -> None:
+    """What this job found now, in place of what it found before. A full disk only means that it is not shown."""
+    listed = [[one.task, one.why, one.reason] for one in found]
+    with suppress(StoreError), store.begin(str(project)) as connection:
+        past = _of(connection, project, UNREAD) or {}
+        if past.get(job) != listed:
+            value = past | {job: listed}
+            upsert(connection, rows, [{"project": str(project), "name": UNREAD, "value": value}])
+
+
+def unread(store: Store, project: int) -> tuple[Unread, ...]:
+    """By task, each once, whatever job found it."""
+    lines = [Unread(*line) for found in (mark(store, project, UNREAD) or {}).values() for line in found]
+    return tuple(one for _, one in sorted({one.task: one for one in lines}.items()))

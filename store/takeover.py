@@ -1,0 +1,187 @@
+"""A home of an older release, which kept its state in files, is taken over into the store.
+
+Everything is read into the database in the transaction that makes its tables, with a mark that it was. Then the old
+files are moved aside, under ASIDE: after a kill in between, the mark says that only this is left to do.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from store import tables
+
+log = structlog.get_logger()
+
+ASIDE = "before-the-store"
+TAKEN = "taken over"
+# Of a project's folder; images/ stays where it is.
+OF_A_PROJECT = (
+    *("project.json", "draw.jsonl", "said.jsonl", "planted.jsonl", "attempts.jsonl", "sights.jsonl", "unread.json"),
+    *("counted.json", "prelabelled.json", "learning.json", "annotations.sqlite*", "*.lock"),
+)
+OF_VERSIONS = ("champion", "number", "lock")  # the versions' own folders stay where they are
+
+
+def take_over(connection: sa.Connection, home: Path) -> None:
+    """Inside the connection's transaction. Does nothing where there is nothing to take over, or it was done."""
+    marks = tables.mark
+    key = {"project": "", "name": f"{TAKEN} {home.absolute()}"}
+    done = sa.select(marks.c.name).where(marks.c.project == "", marks.c.name == key["name"])
+    if connection.execute(done).one_or_none() or not any(_old_files(home)):
+        return
+    names = {path.name for room in ("projects", "versions") for path in (home / room).glob("*") if path.is_dir()}
+    for name in sorted(names):
+        _take_project(connection, home, name)
+    _take_readings(connection, home / "readings.sqlite")
+    connection.execute(marks.insert().values(**key, value=_now()))
+    log.info("home.taken_over", projects=sorted(names), old_files=str(home / ASIDE))
+
+
+def set_aside(home: Path) -> None:
+    """Move the old files out of the way, now that everything in them stands in the database."""
+    for path in list(_old_files(home)):
+        new = home / ASIDE / path.relative_to(home)
+        new.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(new)
+
+
+def _old_files(home: Path) -> Iterator[Path]:
+    for pattern in OF_A_PROJECT:
+        yield from (home / "projects").glob(f"*/{pattern}")
+    for name in OF_VERSIONS:
+        yield from (home / "versions").glob(f"*/{name}")
+    yield from home.glob("readings.sqlite*")
+
+
+def _take_project(connection: sa.Connection, home: Path, name: str) -> None:
+    folder, versions = home / "projects" / name, home / "versions" / name
+    drawn = list(_lines(folder / "draw.jsonl"))
+    salts = [str(line["salt"]) for line in drawn if "salt" in line]
+    records = sorted(_versions(versions), key=lambda record: int(record["name"][1:]))
+    number = max([_number(versions / "number"), *(int(record["name"][1:]) for record in records)])
+    joined = _json(folder / "project.json")
+    row = {
+        "id": name,
+        "joined": joined and str(joined.get("joined") or _now()),
+        "salt": salts[-1] if salts else secrets.token_hex(16),
+        "settings": {},
+        "last_version": number,
+    }
+    if not (salts or records or joined):
+        return  # a folder that holds nothing that anybody would miss
+    connection.execute(tables.project.insert().values(row))
+
+    def take(table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            connection.execute(table.insert(), [{"project": name} | one for one in rows])
+
+    places: dict[str, dict[str, Any]] = {}
+    for line in drawn:
+        if "task" in line:
+            places.setdefault(line["task"], line)  # a task drawn twice stands where it stood first
+    take(tables.place, list(places.values()))
+    take(
+        tables.blind_reading,
+        [
+            {"task": str(line["task"]), "version": line["version"], "read": line["values"]}
+            | {"confidence": line.get("confidence") or {}}
+            for line in _lines(folder / "said.jsonl")
+            if {"task", "version", "values"} <= line.keys()
+        ],
+    )
+    planted = {(line["task"], line["version"]): line for line in _lines(folder / "planted.jsonl")}
+    take(tables.planted, list(planted.values()))
+    take(tables.training, list(_lines(folder / "attempts.jsonl")))
+    take(
+        tables.version,
+        [{"name": record["name"], "number": int(record["name"][1:]), "record": record} for record in records],
+    )
+    if pointer := _json(versions / "champion"):
+        take(tables.champion, [{"name": pointer["champion"], "before": pointer["before"]}])
+        take(tables.promotion, [{"entry": entry} for entry in pointer["history"]])
+    sights: dict[str, dict[str, Any]] = {}
+    for line in _lines(folder / "sights.jsonl"):
+        before = sights.get(str(line["task"]), {})
+        features = line.get("features") and base64.b64decode(line["features"])
+        sights[str(line["task"])] = {
+            "task": str(line["task"]),
+            "version": line["version"],
+            "form": line["form"],
+            "confidence": line["confidence"],
+            "signal": float(line.get("signal") or 0),
+            "features": before.get("features") or features,
+        }
+    take(tables.sight, list(sights.values()))
+    if curve := _json(folder / "learning.json"):
+        take(tables.mark, [{"name": "learning curve", "value": curve}])
+
+
+def _versions(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in folder.glob("v*"):
+        if path.name[1:].isdecimal() and (record := _json(path / "version.json")):
+            # The folder's name is the version's: what was copied here from another project has its own name here.
+            yield record | {"name": path.name}
+
+
+def _take_readings(connection: sa.Connection, path: Path) -> None:
+    """Only to spare reading everything again: a file that is damaged is left."""
+    if not path.exists():
+        return
+    names = ("project", "task", "image", "version", "form", "reading")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old:
+            rows = [
+                dict(zip(names, row, strict=True)) for row in old.execute(f"SELECT {', '.join(names)} FROM reading")
+            ]
+        rows = [row | {"reading": json.loads(row["reading"])} for row in rows]
+    except (sqlite3.Error, ValueError) as error:
+        log.warning("home.readings_left", reason=type(error).__name__)
+        return
+    if rows:
+        connection.execute(tables.reading.insert(), rows)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a file, those apart that a kill or a full disk left torn."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            log.warning("home.line_left", file=f"{path.parent.name}/{path.name}", line=number)
+            continue
+        if isinstance(found, dict):
+            yield found
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
