@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from chequemate import (
+    backup,
     compare,
     connect,
     demo,
@@ -20,6 +21,7 @@ from chequemate import (
     import_,
     pretrain,
     progress,
+    project_settings,
     read,
     replay,
     report,
@@ -49,6 +51,9 @@ for verb in (
     savings.savings,
     progress.progress,
     report.report,
+    project_settings.settings,
+    backup.backup,
+    backup.restore,
     forget.forget,
     draw.draw,
     read.read,

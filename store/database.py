@@ -85,7 +85,10 @@ class Store:
     def _connected(self, write: bool) -> Iterator[sa.Connection]:
         try:
             engine = _ready_engine(self)
-            with engine.connect().execution_options(write=write) as connection, connection.begin():
+            options: dict[str, Any] = {"write": write}
+            if not write and not self.is_sqlite:
+                options["isolation_level"] = "REPEATABLE READ"  # SQLite reads as of one moment anyway
+            with engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
         except IntegrityError:
             raise

@@ -1,7 +1,8 @@
 """`make compose-test`: the README's way with Docker, on a real engine, and everything in it stopped, killed and wiped.
 
 Takes a quarter of an hour and more, and skips itself where no engine runs. What a build needs where PyTorch's own index
-cannot be reached (TORCH_BACKEND, PYTHON, BUILD_NETWORK) it takes from the environment, as `docker compose build` does.
+cannot be reached (TORCH_BACKEND, IMAGE_PYTHON, BUILD_NETWORK) it takes from the environment, as `docker compose build`
+does.
 """
 
 from __future__ import annotations

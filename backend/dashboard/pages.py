@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from PIL.Image import Image
 from werkzeug.exceptions import BadRequest, NotFound
 
-from backend.dashboard import actions, i18n, view, view_learning, view_left_out, view_reader
+from backend.dashboard import actions, i18n, settings_form, view, view_learning, view_left_out, view_reader
 from backend.dashboard.figures import PATIENCE_SECONDS, FigureCache, Figures
 from backend.dashboard.status import loop_of
 from backend.dashboard.view import Section
@@ -100,6 +100,8 @@ def register(
     pages.add_url_rule("/dashboard/report/<int:project>/<version>", "report", site.report)
     pages.add_url_rule("/dashboard/actions/<action>", "ask", site.ask)
     pages.add_url_rule("/dashboard/actions/<action>", "act", site.act, methods=["POST"])
+    pages.add_url_rule("/dashboard/settings", "settings", site.settings)
+    pages.add_url_rule("/dashboard/settings", "save", site.save, methods=["POST"])
     pages.register_error_handler(BadRequest, lambda error: (_plain(error.description), 400))
     pages.register_error_handler(NotFound, lambda error: (_plain(error.description), 404))
     app.register_blueprint(pages)
@@ -249,6 +251,27 @@ class _Site:
                 "confirm.html", wanted=wanted, token=token, error=error, home=_home, language=i18n.language
             ), 409
         return Response(status=303, headers={"Location": _home(project=wanted.project, done=action)})
+
+    def settings(self) -> str:
+        return self._settings_page(_project(self._settings), "")
+
+    def save(self) -> ResponseReturnValue:
+        self._tokens.check(request.form.get("token", ""), actions.who())
+        project = _project(self._settings)
+        if error := settings_form.take(self._settings, project, request.form):
+            return self._settings_page(project, error), 409
+        return Response(status=303, headers={"Location": _home(project=project, done="settings")})
+
+    def _settings_page(self, project: int, error: str) -> str:
+        return render_template(
+            "settings.html",
+            project=project,
+            fields=settings_form.fields_of(self._settings, project),
+            token=self._tokens.make(actions.who()),
+            error=error,
+            home=_home,
+            language=i18n.language,
+        )
 
     def _sections(self, figures: Figures, wishes: Wishes) -> list[Section]:
         report = url_for("dashboard.report", project=wishes.project, version="VERSION")

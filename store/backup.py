@@ -1,0 +1,141 @@
+"""A backup: every row that nobody can make again and every file, in one archive, of one moment; and the way back.
+
+The archive is a plain tar with `chequemate-backup.json`, one file of JSON lines for each table, and `files/`. So a
+backup of SQLite can be restored into PostgreSQL, and the other way round. Readings and other caches are left out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from cheques.disk import sync_folder, sync_tree
+from store import tables
+from store.database import Store
+from store.migrations import head
+
+ABOUT = "chequemate-backup.json"
+ROOMS = ("versions", "projects")  # below the store's folder of files
+KEPT = [table for table in tables.metadata.sorted_tables if table not in tables.CACHES]
+
+
+class BadBackup(Exception):
+    """An archive that is no backup, or a store that is not empty: one line, what and what to do."""
+
+
+def backup(store: Store, path: Path) -> dict[str, int]:
+    """Write the archive whole or not at all, while everything runs; rows by table, and files. Raises OSError."""
+    draft = path.with_name(f".{path.name}.part")
+    counts = {}
+    try:
+        # It holds pictures of cheques: readable by whoever made it alone.
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with (
+            os.fdopen(handle, "wb") as file,
+            tarfile.open(fileobj=file, mode="w") as archive,
+            store.look() as connection,
+        ):
+            about = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "tables": head()}
+            _add(archive, ABOUT, json.dumps(about))
+            for table in KEPT:
+                rows = [json.dumps(dict(row)) for row in connection.execute(sa.select(table)).mappings()]
+                _add(archive, f"tables/{table.name}.jsonl", "".join(f"{row}\n" for row in rows))
+                counts[table.name] = len(rows)
+            # A version's folder is whole before it has a row, and does not change: the rows above say which there are.
+            names = connection.execute(sa.select(tables.version.c.project, tables.version.c.name)).all()
+            folders = [store.files / "versions" / project / name for project, name in names]
+            folders += (store.files / "projects").glob("*/images")
+            found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+            counts["files"] = 0
+            for one in found:
+                try:
+                    archive.add(one, f"files/{one.relative_to(store.files).as_posix()}")
+                except FileNotFoundError:  # an image that a retraining no longer needs, or a version that was pruned
+                    continue
+                counts["files"] += 1
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.absolute().parent)
+    return counts
+
+
+def restore(store: Store, path: Path) -> dict[str, int]:
+    """Bring a backup into an empty store; rows by table, and files.
+
+    Files come first and rows last, in one transaction: after a kill the store is still empty, and this can be called
+    again. Raises BadBackup, OSError.
+    """
+    with store.look() as connection:
+        if any(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in KEPT):
+            raise BadBackup("the store is not empty: restore into another CHEQUEMATE_HOME or database")
+    try:
+        with tarfile.open(path) as archive:
+            about = _read(archive, ABOUT)
+            if json.loads(about).get("tables") != head():
+                raise BadBackup(f"{path} was made by another release: restore it with that one, then upgrade")
+            rows = {table: list(_rows(archive, table)) for table in KEPT}
+            with tempfile.TemporaryDirectory(prefix=".restore-", dir=_made(store.files)) as draft:
+                members = [one for one in archive.getmembers() if one.name.startswith("files/")]
+                archive.extractall(draft, members, filter="data")
+                counts = {"files": len(members)}
+                for room in ROOMS:
+                    for folder in (Path(draft) / "files" / room).glob("*"):
+                        sync_tree(folder)
+                        _put(folder, store.files / room / folder.name)
+    except (tarfile.TarError, KeyError, ValueError) as error:
+        raise BadBackup(f"{path} is no backup of Chequemate, or cut short ({type(error).__name__})") from None
+    with store.begin() as connection:
+        for table, listed in rows.items():
+            if listed:
+                connection.execute(table.insert(), listed)
+            counts[table.name] = len(listed)
+            if "id" in table.c and isinstance(table.c.id.type, sa.BigInteger) and not store.is_sqlite and listed:
+                # PostgreSQL counts on from where its own sequence stands, not from the largest number.
+                name = f"pg_get_serial_sequence('{table.name}', 'id')"
+                connection.exec_driver_sql(f"SELECT setval({name}, (SELECT max(id) FROM {table.name}))")
+    return counts
+
+
+def _put(folder: Path, place: Path) -> None:
+    """Folders of a restore that was killed are replaced; the store was empty then as it is now."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        shutil.rmtree(place)
+    folder.replace(place)
+    sync_folder(place.parent)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
+    content = text.encode()
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    archive.addfile(member, io.BytesIO(content))
+
+
+def _read(archive: tarfile.TarFile, name: str) -> str:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file.read().decode()
+
+
+def _rows(archive: tarfile.TarFile, table: sa.Table) -> Iterator[dict[str, Any]]:
+    for line in _read(archive, f"tables/{table.name}.jsonl").splitlines():
+        yield json.loads(line)
