@@ -21,7 +21,7 @@ from cheques.drawing.amounts import BY_CODE, figures, number_words, words
 from cheques.drawing.banks import BANKS
 from cheques.drawing.content import WRITTEN, Content, choose_content
 from cheques.drawing.dates import choose_date, written
-from cheques.drawing.hands import FONTS, GROUPS, HANDS, SEEN, UNSEEN, choose_hand, glyph
+from cheques.drawing.hands import FONTS, GROUPS, HANDS, UNSEEN, choose_hand, glyph
 from cheques.drawing.handwriting import PLAIN, width, write
 from cheques.fields import CHEQUE
 from cheques.values import canonical, canonical_values

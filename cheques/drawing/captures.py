@@ -66,7 +66,9 @@ def capture(rng: random.Random, image: Image.Image, kinds: Sequence[str]) -> Cap
     if "sideways" in kinds:
         clockwise = rng.random() < 0.5
         matrix = _turn(image.size, 90 if clockwise else 270) @ matrix
-        image = image.transpose(Image.Transpose.ROTATE_270 if clockwise else Image.Transpose.ROTATE_90)  # PIL turns left
+        image = image.transpose(
+            Image.Transpose.ROTATE_270 if clockwise else Image.Transpose.ROTATE_90
+        )  # PIL turns left
         turned = (turned + (90 if clockwise else 270)) % 360
     if "bilevel" in kinds:
         image = _bilevel(rng, image)
@@ -94,7 +96,7 @@ def _photographed(rng: random.Random, image: Image.Image) -> tuple[Image.Image, 
     matrix = _homography([(0, 0), (columns, 0), (columns, rows), (0, rows)], corners)
     back = np.linalg.inv(matrix)
     coefficients = (back / back[2, 2]).ravel()[:8].tolist()
-    seen = image.transform(size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
+    seen = image.transform(size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
 
     table = _table(rng, size)
     paper = Image.new("L", size)
@@ -111,8 +113,8 @@ def _photographed(rng: random.Random, image: Image.Image) -> tuple[Image.Image, 
     cast = (1 + warmth, 1.0, 1 - warmth)
     bands = [light.point([min(255, round(level * factor)) for level in range(256)]) for factor in cast]
     table = ImageChops.multiply(table, Image.merge("RGB", bands))
-    if rng.random() < 0.75:
-        table = table.filter(ImageFilter.GaussianBlur(rng.uniform(0.25, 0.75) * scale))
+    if rng.random() < 0.6:
+        table = table.filter(ImageFilter.BoxBlur(rng.uniform(0.1, 0.6) * scale))
     return table, matrix
 
 

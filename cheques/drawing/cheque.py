@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cheques.drawing import damage as damages
 from cheques.drawing import captures, covers, names, paper, strokes
+from cheques.drawing import damage as damages
 from cheques.drawing.amounts import BY_CODE
 from cheques.drawing.banks import BANKS, COUNTRIES, NATIVE, Bank, Print, Rule, print_text, printed
 from cheques.drawing.content import Content, choose_content
@@ -107,7 +107,7 @@ def draw_cheque(
     if "photographed" in kinds:
         history = replace(history, skew=damages.STRAIGHT)  # no scanner's edge on a table
     boxes = {name: history.moved(box, drawing) for name, box in pen.boxes.items()}
-    lines = [(text, history.moved(box, drawing)) for text, box in pen.written]
+    lines = [(text, history.moved(box, drawing)) for _, text, box in pen.written]
     image = damages.apply(rng, image, history)
     if drawing != size:
         image = image.resize(size, Image.Resampling.BILINEAR)
@@ -127,10 +127,8 @@ def _hidden(rng: random.Random, image: Image.Image, pen: _Pen, ink: tuple[int, i
     if not {"montant_numerique", "montant_lettres"} <= set(pen.boxes):
         return ""
     name = rng.choice(("montant_numerique", "montant_lettres"))
-    x0, y0, x1, y1 = pen.boxes[name]
-    below = [one for one in pen.written if x0 <= one[1][0] and y0 <= one[1][1] and one[1][2] <= x1 and one[1][3] <= y1]
-    covers.hide(rng, image, [box for _, box in below], ink, pen.scale)
-    pen.written = [one for one in pen.written if one not in below]
+    covers.hide(rng, image, [box for field, _, box in pen.written if field == name], ink, pen.scale)
+    pen.written = [line for line in pen.written if line[0] != name]
     if pen.boxes["devise"] == pen.boxes[name]:  # the currency is not printed: it stands with the other amount
         pen.boxes["devise"] = pen.boxes["montant_lettres" if name == "montant_numerique" else "montant_numerique"]
     return name
@@ -165,7 +163,8 @@ class _Pen:
         self.scale = size[0] / NATIVE[0]
         self.ink: strokes.Ink = np.zeros((size[1], size[0]), np.uint8)
         self.boxes: dict[str, Box] = {}
-        self.written: list[tuple[str, Box]] = []
+        self.written: list[tuple[str, str, Box]] = []
+        """Field, text and box of every line."""
         self.way = style(rng, rng.uniform(0.5, 1), xheight=self.scale)
         if free:
             self.way = freer(rng, self.way)
@@ -187,7 +186,7 @@ class _Pen:
         box = (left + x0, top + y0, right + x0, bottom + y0)
         if strength == 1:
             self.boxes[name] = _around(self.boxes[name], box) if name in self.boxes else box
-            self.written.append((text, box))
+            self.written.append((name, text, box))
         return box
 
     def lines(self, draw_with: Sequence[tuple[str, tuple[float, ...]]]) -> None:
@@ -307,7 +306,8 @@ def _box_of_symbol(bank: Bank, content: Content, scale: float) -> Box | None:
     if isinstance(bank, Layout) and bank.sign:
         sign, tall = bank.sign, bank.sign.size
         wide = font(bank.typeface, max(5, round(tall))).getlength(sign.text)
-        return tuple(round(edge * scale) for edge in (sign.x - 2, sign.y - tall, sign.x + wide + 2, sign.y + 3))
+        top, bottom = round((sign.y - tall) * scale), round((sign.y + 3) * scale)
+        return round((sign.x - 2) * scale), top, round((sign.x + wide + 2) * scale), bottom
     return round((x - 14) * scale), round((y - 12) * scale), round((x + 12) * scale), round((y + 3) * scale)
 
 

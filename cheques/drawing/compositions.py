@@ -85,7 +85,7 @@ wwwwww   wwwwww   wwwwbb   wwwwww   ppppbb   wwwwww
 mmmmbb   mmmmmm   mmmmll   mmmmmm   wwwwww   mmmmmm
 pppp..   ppppbb   ppppdd   pppppp   mmmmmm   pppbb.
 nnlldd   nnlldd   nn.sss   nnlldd   oolldd   oolldd
-ooosss   oo.sss   oo.sss   ooosss   oo.sss   ooosss
+ooosss   oo.sss   oo.sss   ooosss   oo.sss   oo.sss
 
 stacked  owner    beside   last     level    side
 hhhhbb   hhhooo   hhhhhh   hhhhhh   hhhhbb   hhhhhh
@@ -93,7 +93,7 @@ wwwwll   wwwwww   ppppdd   wwwwww   pppppp   wwwwww
 mmmmdd   mmmmbb   wwwwll   mmmmmm   wwwwww   mmmmbb
 ppppss   ppppbb   mmmmbb   pppppp   mmmmmm   pppp..
 oo..ss   nnlldd   nn.sss   llddbb   oolldd   llddss
-nn..ss   n..sss   ooosss   ooosss   nossss   ooo.ss
+nn..ss   n..sss   ooosss   ooosss   oo.sss   ooo.ss
 """)
 
 # Each of these lacks something that all of TRAIN share: the box or the signature is on the left, or the words are last.
@@ -101,8 +101,8 @@ KEPT_OUT = _read("""
 left     left-box   signed   words-last  mirror   bottom
 hhhhhh   hhhhhh     hhlldd   hhhhhh      hhhhhh   bbhhhh
 bbpppp   wwwwww     ppppbb   ppppbb      wwwwww   lldd..
-wwwwww   bbmmmm     wwwwww   lldd..      bbpppp   pppppp
-mmmmmm   .ppppp     mmmmmm   wwwwww      mmmmmm   wwwwww
+wwwwww   bbmmmm     wwwwww   lldd..      mmmmmm   pppppp
+mmmmmm   .ppppp     mmmmmm   wwwwww      bbpppp   wwwwww
 lldd..   nnlldd     sssooo   mmmmmm      sslldd   mmmmmm
 ooosss   ooosss     sss.nn   ooosss      ssoo.n   ooosss
 """)

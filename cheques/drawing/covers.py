@@ -29,9 +29,12 @@ def _scribble(
     """A pen that went to and fro until nothing was left to be read."""
     x0, y0, x1, y1 = box
     draw = ImageDraw.Draw(image)
-    points, x = [], x0
+    points: list[tuple[float, float]] = []
+    x = x0
     while x < x1:
-        points.append((x, rng.uniform(y0, y0 + 0.2 * (y1 - y0)) if len(points) % 2 else rng.uniform(y1 - 4 * scale, y1)))
+        points.append(
+            (x, rng.uniform(y0, y0 + 0.2 * (y1 - y0)) if len(points) % 2 else rng.uniform(y1 - 4 * scale, y1))
+        )
         x += rng.uniform(-0.5, 2.6) * scale
     draw.line(points, fill=ink, width=max(2, round(2.2 * scale)), joint="curve")
     for y in (0.3, 0.5, 0.7):

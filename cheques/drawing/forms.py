@@ -33,7 +33,8 @@ def printed_form(rng: random.Random, layout: Layout, size: tuple[int, int]) -> I
     _framed(draw, layout, scale)
     left, top, side, number = layout.emblem
     _emblem(draw, random.Random(number), left * scale, top * scale, side * scale, layout.line, layout.ink)
-    text(layout.title, layout.display, layout.ink)
+    if layout.title:
+        text(layout.title, layout.display, layout.ink)
     for one in layout.prints:
         text(one, layout.typeface, layout.ink)
     if layout.sign:
@@ -49,9 +50,13 @@ def printed_form(rng: random.Random, layout: Layout, size: tuple[int, int]) -> I
     serial, account = f"{rng.randrange(10**7):07d}", f"{rng.randrange(10**11):011d}"
     owner = (*people.owner(rng, layout.country), layout.account.format(account))
     for line, said in enumerate(owner if rng.random() < 0.8 else owner[:3]):
-        text(Print(said[:34], x, y + round(1.3 * layout.holder_size * line), layout.holder_size), "roboto-condensed", dark)
-    at = layout.number
-    text(Print(at.text.format(serial), at.x, at.y, at.size), "roboto-condensed", dark)
+        text(
+            Print(said[:34], x, y + round(1.3 * layout.holder_size * line), layout.holder_size),
+            "roboto-condensed",
+            dark,
+        )
+    if at := layout.number:
+        text(Print(at.text.format(serial), at.x, at.y, at.size), "roboto-condensed", dark)
     _code_line(rng, image, layout, scale, serial)
     if layout.stub:
         _stub(rng, draw, layout, size, scale, serial)
@@ -117,7 +122,7 @@ def _ruled(draw: ImageDraw.ImageDraw, rule: Rule, layout: Layout, scale: float) 
             draw.line((x0, y, x1, y), fill=soft, width=thin)
         case "dots" | "dashes":
             step, dash = (3, 0) if layout.ruled == "dots" else (9, 6)
-            for x in np.arange(x0, x1, step * scale):
+            for x in np.arange(x0, x1, step * scale).tolist():
                 draw.line((x, y, x + dash * scale, y), fill=soft, width=thin)
         case "band":
             draw.rectangle((x0, y - 17 * scale, x1, y + 2 * scale), fill=_mixed(layout.paper, WHITE, 0.75))
@@ -207,7 +212,7 @@ def _stub(
 ) -> None:
     """The part that stays in the book, torn off along: ruled for notes, and empty."""
     edge = layout.stub * scale
-    for y in np.arange(2, size[1], 6 * scale):
+    for y in np.arange(2, size[1], 6 * scale).tolist():
         draw.line((edge, y, edge, y + 3 * scale), fill=layout.ink)
     face = font(layout.typeface, max(5, round(7 * scale)))
     high = rng.uniform(24, 32)

@@ -143,13 +143,13 @@ def choose_hand(rng: random.Random, which: str) -> Hand:
     return hands[int(rng.random() * len(hands))]
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def face(name: str, xheight: int) -> ImageFont.FreeTypeFont:
     """A hand's font at the size that gives its small x this height (basic layout: the same on every machine)."""
     return font(name, max(4, round(xheight * 100 / _xheight_per_100(name))))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """A bundled font at a size in pixels an em."""
     return ImageFont.truetype(str(FONTS / f"{name}.ttf"), size, layout_engine=ImageFont.Layout.BASIC)

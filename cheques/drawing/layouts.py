@@ -57,7 +57,7 @@ class Layout(Bank):
     currency: str = "EUR"
     sign: Print | None = None
     """The printed currency, if there is one."""
-    title: Print = Print("", 0, 0)
+    title: Print | None = None
     display: str = "inter"
     """The typeface of the bank's name."""
     emblem: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -74,7 +74,8 @@ class Layout(Bank):
     frame: Frame = "line"
     indent: int = 4
     """Pixels from the box's left edge to where one begins to write."""
-    number: Print = Print("{0}", 20, 248)
+    number: Print | None = None
+    """The cheque's number, which stands for {0}."""
     account: str = "Compte {0}"
     holder_size: float = 8
     code: Literal["cmc7", "digits", "none"] = "cmc7"
@@ -113,9 +114,12 @@ class _Typesetter:
     def __init__(self, rng: random.Random, group: str, composition: Composition):
         self.rng, self.group, self.composition = rng, group, composition
         self.style = STYLES[group]
+        # A demo is one project's mail: banks of one country.
         self.country = rng.choices(COUNTRIES, [country.share for country in COUNTRIES])[0]
+        if group == "demo":
+            self.country = COUNTRIES[0]
         self.town = people.town(rng, self.country.name)
-        self.typeface = rng.choice(self.style.typefaces)
+        self.typeface, self.display = rng.choice(self.style.typefaces), rng.choice(self.style.typefaces)
         self.size = rng.uniform(7.2, 9.2)
         self.prints: list[Print] = []
         self.second: Words | None = None
@@ -136,13 +140,13 @@ class _Typesetter:
             text = joint.join(dict.fromkeys(parts))
         return text.format("{0}", country=self.country.name, town=self.town)
 
-    def length(self, text: str, size: float) -> float:
+    def length(self, text: str, size: float, typeface: str = "") -> float:
         """Pixels that a printed text takes, at native size."""
-        return font(self.typeface, max(5, round(size))).getlength(text) * size / max(5, round(size))
+        return font(typeface or self.typeface, max(5, round(size))).getlength(text)
 
-    def fitting(self, text: str, size: float, room: float) -> float:
+    def fitting(self, text: str, size: float, room: float, typeface: str = "") -> float:
         """The size at which a text fits the room, at most `size`."""
-        return min(size, max(4.5, size * room / max(1.0, self.length(text, size))))
+        return min(size, max(4.5, size * room / max(1.0, self.length(text, size, typeface))))
 
     def set(self) -> Layout:
         rng = self.rng
@@ -163,7 +167,7 @@ class _Typesetter:
         box, indent, sign = self._box(rooms["b"])
         signature = self._signature(rooms["s"])
         holder = round(rooms["o"][0]) + rng.randint(0, 12), round(rooms["o"][1]) + 9
-        name = people.bank(rng, FRENCH["bank"])
+        name = people.bank(rng, rng.choice((FRENCH, self.second or FRENCH))["bank"])
         title, emblem = self._head(rooms["h"], name)
         if "n" in rooms:
             self._small_print(rooms["n"])
@@ -176,7 +180,7 @@ class _Typesetter:
             ruled=rng.choices(("line", "dots", "band", "dashes", "framed", "none"), (38, 20, 14, 10, 10, 8))[0],
             crossing=rng.random() < 0.35,
             group=self.group, composition=self.composition.name, country=self.country.name,
-            currency=self.country.currency, sign=sign, title=title, display=rng.choice(self.style.typefaces),
+            currency=self.country.currency, sign=sign, title=title, display=self.display,
             emblem=emblem, indent=indent, number=number, account=self.said("account"),
             frame=rng.choice(("line", "line", "round", "double", "panel", "panel", "corners", "comb")),
             holder_size=rng.uniform(6.8, 8.6), code=code, stub=stub,
@@ -244,8 +248,8 @@ class _Typesetter:
         rng = self.rng
         x0, y0, x1, y1 = room
         side = round(min(y1 - y0 - 2, rng.uniform(18, 36)))
-        size = self.fitting(name, rng.uniform(11, 19), x1 - x0 - side - 14)
-        long = side + 8 + self.length(name, size)
+        size = self.fitting(name, rng.uniform(11, 19), x1 - x0 - side - 14, self.display)
+        long = side + 8 + self.length(name, size, self.display)
         start = x0 + max(0.0, x1 - x0 - long - 4) * rng.choices((0.0, 0.5, 1.0), (70, 15, 15))[0]
         middle = (y0 + y1) / 2
         emblem = round(start), round(middle - side / 2), side, rng.randrange(10**6)
@@ -269,7 +273,8 @@ class _Typesetter:
         """Where the cheque's number is printed: below everything, or at the top right where nothing else is."""
         text = self.said("number")
         long = self.length(text.format("0000000"), 8)
-        alone = set(self.composition.rows[0]) == {"h"} and title.x + self.length(title.text, title.size) < right - long
+        end = title.x + self.length(title.text, title.size, self.display)
+        alone = set(self.composition.rows[0]) == {"h"} and end < right - long
         if alone and self.rng.random() < 0.5:
             return Print(text, round(right - long), 16, 8)
         return Print(text, round(self.rng.choice((left, (left + right) / 2, right - long))), round(bottom + 9), 8)

@@ -16,23 +16,25 @@ TALL, WIDE = 384, 1280
 
 
 def _screen(x: Grid, y: Grid) -> Grid:
-    return np.clip(1.2 - np.hypot((x + 3 * (y // 6 % 2)) % 6 - 3, y % 6 - 3) / 1.6, 0, 1)
+    return np.asarray(np.clip(1.2 - np.hypot((x + 3 * (y // 6 % 2)) % 6 - 3, y % 6 - 3) / 1.6, 0, 1), np.float32)
 
 
 def _hatch(x: Grid, y: Grid) -> Grid:
-    return np.maximum((x + y) % 7 < 1, (x - y) % 7 < 1).astype(np.float32) * 0.8
+    return np.asarray(0.8 * np.maximum((x + y) % 7 < 1, (x - y) % 7 < 1), np.float32)
 
 
 def _waves(x: Grid, y: Grid) -> Grid:
-    return np.clip(np.cos((y + 4 * np.sin(x / 23)) * (2 * np.pi / 5)) * 2 - 1, 0, 1)
+    return np.asarray(np.clip(np.cos((y + 4 * np.sin(x / 23)) * (2 * np.pi / 5)) * 2 - 1, 0, 1), np.float32)
 
 
 def _stripes(x: Grid, y: Grid) -> Grid:
-    return 0.3 + 0.3 * np.sin((x + 0.6 * y) / 29) + 0.4 * ((x + 0.6 * y) % 5 < 1)
+    return np.asarray(0.3 + 0.3 * np.sin((x + 0.6 * y) / 29) + 0.4 * ((x + 0.6 * y) % 5 < 1), np.float32)
 
 
 def _clouds(x: Grid, y: Grid) -> Grid:
-    return 0.5 + 0.25 * np.sin(x / 67 + 2 * np.sin(y / 41)) + 0.25 * np.sin(y / 37 + 2 * np.sin(x / 89))
+    return np.asarray(
+        0.5 + 0.25 * np.sin(x / 67 + 2 * np.sin(y / 41)) + 0.25 * np.sin(y / 37 + 2 * np.sin(x / 89)), np.float32
+    )
 
 
 def _blank(x: Grid, y: Grid) -> Grid:
@@ -47,7 +49,7 @@ def _petals(number: int, size: int, spokes: int, pitch: float) -> Callable[[Grid
         dy = y % size - size / 2
         far, angle = np.hypot(dx, dy), np.arctan2(dy, dx)
         rings = np.cos((far + 3 * np.sin(spokes * angle + number)) * (2 * np.pi / pitch))
-        return np.where(far < 0.48 * size, np.clip(rings * 2 - 1, 0, 1), 0)
+        return np.asarray(np.where(far < 0.48 * size, np.clip(rings * 2 - 1, 0, 1), 0), np.float32)
 
     return drawn
 
@@ -58,7 +60,7 @@ def _scales(size: int) -> Callable[[Grid, Grid], Grid]:
     def drawn(x: Grid, y: Grid) -> Grid:
         row = y // size
         far = np.hypot((x + size * (row % 2)) % (2 * size) - size, y % size)
-        return np.clip(np.cos(far * (2 * np.pi / 5)) * 2 - 1, 0, 1)
+        return np.asarray(np.clip(np.cos(far * (2 * np.pi / 5)) * 2 - 1, 0, 1), np.float32)
 
     return drawn
 
@@ -68,12 +70,12 @@ def _tiny_print(x: Grid, y: Grid) -> Grid:
     draw = ImageDraw.Draw(mask)
     for line in range(TALL // 9 + 1):
         draw.text((-7 * line, 9 * line), "CHÈQUE BANQUE " * 40, font=font("inter", 6), fill=200)
-    return np.asarray(mask, np.float32) / 255
+    return np.asarray(mask, np.float32) / np.float32(255)
 
 
 def _trellis(x: Grid, y: Grid) -> Grid:
     along = np.minimum(np.abs((x + 2 * y) % 26 - 13), np.abs((x - 2 * y) % 26 - 13))
-    return np.clip(1.4 - along, 0, 1)
+    return np.asarray(np.clip(1.4 - along, 0, 1), np.float32)
 
 
 PATTERNS: dict[int, Callable[[Grid, Grid], Grid]] = {

@@ -6,12 +6,14 @@ Parts give a hundred thousand names; a list of a few hundred would be learned by
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
 from cheques.drawing.names import LISTS, TOWNS, made_up
 
 Parts = tuple[tuple[str, ...], ...]
 """One of each tuple, one after the other, makes a word."""
+_INNER = re.compile(r"(?<=[a-zà-ÿ])[A-Z]")
 LONGEST_PAYEE, LONGEST_TOWN = 36, 20  # letters: more would have to be written very small
 
 
@@ -41,7 +43,7 @@ SAINTS = ("Martin", "Pierre", "Aubin", "Léger", "Rémy", "Julien", "Maur", "Cyr
 FRENCH = Culture(
     last=(),  # made from syllables: see made_up
     first=(
-        ("Mar", "Jul", "Luc", "Cél", "Ad", "Em", "Val", "Aur", "Clém", "Dan", "Flor", "Gabr", "Hon", "Mat", "Oct", "Rém"),
+        ("Mar", "Jul", "Luc", "Cél", "Ad", "Em", "Val", "Aur", "Clém", "Flor", "Gabr", "Hon", "Mat", "Oct", "Rém"),
         ("ine", "ien", "ette", "ie", "an", "el", "ane", "ise", "y", "ot", "élie", "ence", "orine", "a", "in", "ée"),
     ),
     town=(),
@@ -71,8 +73,8 @@ MAGHREB = Culture(
         ("oud", "ara", "ane", "our", "ala", "iffa", "ida", "zel", "rane", "ssa"),
     ),
     forms=(
-        *SMALL, *CIVIL, *("Sté {made}", "STE {made} SARL", "{made} SARL AU", "S.A. {made}", "SUARL {made}", "SPA {made}"),
-        *("Société {last}", "{made} Négoce", "Cabinet {last}", "Café {made}", "{made} Import Export"),
+        *SMALL, *CIVIL, *("Sté {made}", "STE {made} SARL", "{made} SARL AU", "S.A. {made}", "SUARL {made}"),
+        *("SPA {made}", "Société {last}", "{made} Négoce", "Cabinet {last}", "Café {made}", "{made} Import Export"),
     ),
     homes=(*TOWNS["MAD"], *TOWNS["TND"], *TOWNS["DZD"]),
 )  # fmt: skip
@@ -93,14 +95,29 @@ AFRICAN = Culture(
         ("dougou", "koro", "bougou", "ville", "ko", "na", "ré", "kro", "la"),
     ),
     forms=(
-        *SMALL, *CIVIL, *("GIE {made}", "Ets {last} & Frères", "{made} SA", "SAU {made}", "Société {made}", "{made} BTP"),
-        *("Pharmacie {last}", "ONG {made}", "{made} Négoce", "Coop. {made}"),
+        *SMALL, *CIVIL, *("GIE {made}", "Ets {last} & Frères", "{made} SA", "SAU {made}", "Société {made}"),
+        *("{made} BTP", "Pharmacie {last}", "ONG {made}", "{made} Négoce", "Coop. {made}"),
     ),
     homes=tuple(TOWNS["XOF"]),
 )  # fmt: skip
 GERMAN = Culture(
     last=(
-        ("Ober", "Nieder", "Berg", "Feld", "Stein", "Brun", "Zim", "Gru", "Stau", "Bach", "Kess", "Rie", "Schin", "Lüt"),
+        (
+            "Ober",
+            "Nieder",
+            "Berg",
+            "Feld",
+            "Stein",
+            "Brun",
+            "Zim",
+            "Gru",
+            "Stau",
+            "Bach",
+            "Kess",
+            "Rie",
+            "Schin",
+            "Lüt",
+        ),
         ("mann", "ler", "er", "acher", "egger", "inger", "li", "mer", "thaler", "wyler", "hofer"),
     ),
     first=(("Hans", "Rolf", "Ur", "Wer", "Kurt", "Ann", "Mar", "Bea", "Rue"), ("", "a", "s", "ner", "li", "ta", "di")),
@@ -108,7 +125,10 @@ GERMAN = Culture(
         ("Ober", "Wil", "Bruns", "Egg", "Rap", "Lauf", "Mün", "Wal", "Sig", "Die", "Bett", "Ess"),
         ("wil", "ikon", "ingen", "bach", "dorf", "ens", "berg", "au", "lach", "ange", "feld"),
     ),
-    forms=(*SMALL, *("{made} AG", "{last} GmbH", "{made} Sàrl", "{made} SA", "{trade} {last} Sàrl", "Fondation {made}")),
+    forms=(
+        *SMALL,
+        *("{made} AG", "{last} GmbH", "{made} Sàrl", "{made} SA", "{trade} {last} Sàrl", "Fondation {made}"),
+    ),
     homes=(*TOWNS["CHF"], "Luxembourg", "Diekirch", "Berne", "Bâle"),
 )
 FLEMISH = Culture(
@@ -164,6 +184,7 @@ def composed(rng: random.Random, parts: Parts) -> str:
     if not parts:
         return made_up(rng)
     word = "".join(rng.choice(part) for part in parts)
+    word = _INNER.sub(lambda capital: capital.group().lower(), word)
     return word[0].upper() + word[1:]
 
 
@@ -174,7 +195,7 @@ def last_name(rng: random.Random, where: Culture) -> str:
     word = composed(rng, where.last)
     chance = rng.random()
     if where is FRENCH and chance < 0.16:
-        return rng.choice(("Le ", "De ", "Du ", "De la ", "La", "Des")) + word
+        return rng.choice(("Le ", "De ", "Du ", "De la ", "Des ", "D'")) + word
     return f"{word}-{composed(rng, where.last)}" if chance > 0.94 and len(word) < 9 else word
 
 
@@ -257,12 +278,13 @@ def street(rng: random.Random) -> str:
 
 def bank(rng: random.Random, forms: tuple[str, ...]) -> str:
     """A bank that does not exist."""
-    name = made_up(rng)
-    if rng.random() < 0.2:
+    form, name = rng.choice(forms), made_up(rng)
+    chance = rng.random()
+    if chance < 0.2:
         name += f" & {made_up(rng)}"
-    elif rng.random() < 0.25:
+    elif chance < 0.4 and form.endswith("{0}"):
         name = rng.choice(("du Val ", "des Monts ", "de la Baie ", "du Pays ")) + name
-    title = rng.choice(forms).format(name)
+    title = form.format(name)
     return title.upper() if rng.random() < 0.2 else title
 
 
@@ -270,4 +292,8 @@ def owner(rng: random.Random, country: str) -> tuple[str, str, str]:
     """The account owner's printed lines: name, street, postcode and town. None of it exists."""
     name = firm(rng, country) if rng.random() < 0.25 else person(rng, country)
     digits = 5 if country in ("France", "Maroc", "Algérie", "Monaco") else 4
-    return name.upper(), f"{rng.randint(1, 190)} {street(rng)}", f"{rng.randrange(10**digits):0{digits}d} {town(rng, country)}"
+    return (
+        name.upper(),
+        f"{rng.randint(1, 190)} {street(rng)}",
+        f"{rng.randrange(10**digits):0{digits}d} {town(rng, country)}",
+    )
