@@ -40,7 +40,7 @@ def printed_form(rng: random.Random, layout: Layout, size: tuple[int, int]) -> I
     if layout.sign:
         text(layout.sign, layout.typeface, layout.ink)
     if layout.crossing:
-        x = layout.stub + 6
+        x = _begin(layout) + 6
         for offset in (0, 9):
             ends = ((x + offset) * scale, 44 * scale, (x + 38 + offset) * scale, 2 * scale)
             draw.line(ends, fill=_mixed(layout.ink, layout.paper, 0.5), width=max(1, round(scale)))
@@ -58,7 +58,7 @@ def printed_form(rng: random.Random, layout: Layout, size: tuple[int, int]) -> I
     if at := layout.number:
         text(Print(at.text.format(serial), at.x, at.y, at.size), "roboto-condensed", dark)
     _code_line(rng, image, layout, scale, serial)
-    if layout.stub:
+    if layout.stub[1]:
         _stub(rng, draw, layout, size, scale, serial)
     return image
 
@@ -90,6 +90,11 @@ def _paper(rng: random.Random, layout: Layout, size: tuple[int, int]) -> Image.I
 def _ramp(size: tuple[int, int], sideways: bool) -> Image.Image:
     ramp = Image.linear_gradient("L")
     return (ramp.rotate(90) if sideways else ramp).resize(size, Image.Resampling.BILINEAR)
+
+
+def _begin(layout: Layout) -> int:
+    """Where the cheque itself begins, in pixels of native size."""
+    return layout.stub[1] if layout.stub[0] == 0 else 0
 
 
 def _mixed(one: Colour, other: Colour, share: float) -> Colour:
@@ -197,9 +202,9 @@ def _emblem(
 def _code_line(rng: random.Random, image: Image.Image, layout: Layout, scale: float, serial: str) -> None:
     """The line for machines at the foot of the form."""
     codes = f"{rng.randrange(10**12):012d}", f"{rng.randrange(10**11):011d}"
-    start = layout.stub + rng.uniform(14, 60)
+    start = _begin(layout) + rng.uniform(14, 60)
     if layout.code == "cmc7":
-        line = strokes.cmc7(f":{serial}: :{codes[0]}: {codes[1]}:", scale * (0.86 if layout.stub else 1))
+        line = strokes.cmc7(f":{serial}: :{codes[0]}: {codes[1]}:", scale * (0.86 if layout.stub[1] else 1))
         image.paste((20, 20, 22), (round(start * scale), round(262 * scale)), line)
     elif layout.code == "digits":
         face = font("share-tech-mono", max(6, round(15 * scale)))
@@ -211,13 +216,14 @@ def _stub(
     rng: random.Random, draw: ImageDraw.ImageDraw, layout: Layout, size: tuple[int, int], scale: float, serial: str
 ) -> None:
     """The part that stays in the book, torn off along: ruled for notes, and empty."""
-    edge = layout.stub * scale
+    left, right = (edge * scale for edge in layout.stub)
+    torn = right if layout.stub[0] == 0 else left
     for y in np.arange(2, size[1], 6 * scale).tolist():
-        draw.line((edge, y, edge, y + 3 * scale), fill=layout.ink)
+        draw.line((torn, y, torn, y + 3 * scale), fill=layout.ink)
     face = font(layout.typeface, max(5, round(7 * scale)))
     high = rng.uniform(24, 32)
     for line, said in enumerate((f"N° {serial}", "Date", "Ordre", "Objet", "Ancien solde", "Montant", "Nouveau solde")):
         y = (24 + high * line) * scale
-        draw.text((6 * scale, y), said, font=face, fill=layout.ink, anchor="ls")
+        draw.text((left + 8 * scale, y), said, font=face, fill=layout.ink, anchor="ls")
         if line:
-            draw.line((6 * scale, y + 12 * scale, edge - 8 * scale, y + 12 * scale), fill=layout.line)
+            draw.line((left + 8 * scale, y + 12 * scale, right - 8 * scale, y + 12 * scale), fill=layout.line)

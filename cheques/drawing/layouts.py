@@ -79,8 +79,8 @@ class Layout(Bank):
     account: str = "Compte {0}"
     holder_size: float = 8
     code: Literal["cmc7", "digits", "none"] = "cmc7"
-    stub: int = 0
-    """Pixels on the left that stay in the book; here they were torn off with the cheque."""
+    stub: tuple[int, int] = (0, 0)
+    """Left and right edge of the part that should stay in the book and was torn off with the cheque, if it was."""
     border: Literal["", "line", "double", "band", "side"] = ""
 
     @property
@@ -151,12 +151,16 @@ class _Typesetter:
     def set(self) -> Layout:
         rng = self.rng
         left, right = rng.randint(12, 24), NATIVE[0] - rng.randint(10, 22)
-        stub = rng.randint(84, 112) if rng.random() < 0.16 else 0
+        stub = 0, 0
+        if rng.random() < 0.18:
+            wide = rng.randint(84, 112)
+            stub = (0, wide) if rng.random() < 0.7 else (NATIVE[0] - wide, NATIVE[0])
+            left, right = (left + wide, right) if stub[0] == 0 else (left, right - wide)
         code: Literal["cmc7", "digits", "none"] = rng.choices(("cmc7", "digits", "none"), (80, 12, 8))[0]
         if self.group == "kept-out":
             code = "digits"
         bottom = 242 if code != "none" else 268
-        rooms = self.composition.rectangles(rng, (left + stub, rng.uniform(6, 12), right, bottom))
+        rooms = self.composition.rectangles(rng, (left, rng.uniform(6, 12), right, bottom))
 
         words = [self._rule(rooms["w"], "words", lead=0.2)]
         if "m" in rooms:
@@ -171,7 +175,7 @@ class _Typesetter:
         title, emblem = self._head(rooms["h"], name)
         if "n" in rooms:
             self._small_print(rooms["n"])
-        number = self._number(title, left + stub, bottom, right)
+        number = self._number(title, left, bottom, right)
 
         base = Layout(
             name, "", (0, 0, 0), (0, 0, 0), rng.choice(self.style.textures), self.typeface,
