@@ -282,7 +282,7 @@ def bank(rng: random.Random, forms: tuple[str, ...]) -> str:
     chance = rng.random()
     if chance < 0.2:
         name += f" & {made_up(rng)}"
-    elif chance < 0.4 and form.endswith("{0}"):
+    elif chance < 0.4 and form.startswith(("Banque ", "Crédit ", "Société ", "Caisse ", "Comptoir ", "Union ")):
         name = rng.choice(("du Val ", "des Monts ", "de la Baie ", "du Pays ")) + name
     title = form.format(name)
     return title.upper() if rng.random() < 0.2 else title
