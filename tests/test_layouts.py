@@ -260,6 +260,13 @@ class TestHidden:
                 changed = np.abs(np.asarray(drawn.image, np.int16) - plain).max(axis=2)[y0:y1, x0:x1] > 12
                 assert changed.any(axis=0).mean() > 0.3, (seed, name)
 
+    def test_in_black_and_white_what_is_hidden_is_black(self) -> None:
+        for seed in range(20):
+            drawn = draw_cheque(seed, "train", layouts="train", damage=0, hidden=1.0, kinds=["bilevel"])
+            for name in (name for name in CHEQUE.names if drawn.truth[name] == UNREADABLE):
+                x0, y0, x1, y1 = drawn.boxes[name]
+                assert (np.asarray(drawn.image)[y0:y1, x0:x1] == 0).mean() > 0.1, (seed, name)
+
     def test_nothing_is_hidden_unless_asked_for(self) -> None:
         assert not any("hidden" in draw_cheque(seed, layouts="train", damage=0).special for seed in range(30))
 

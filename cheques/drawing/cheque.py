@@ -99,7 +99,7 @@ def draw_cheque(
     image.paste(ink, mask=Image.fromarray(pen.ink))
     truth = content.truth
     covered = ""
-    if hidden and rng.random() < hidden and (covered := _hidden(rng, image, pen, ink)):
+    if hidden and rng.random() < hidden and (covered := _hidden(rng, image, pen, ink, "bilevel" in kinds)):
         truth = {**truth, covered: UNREADABLE}
     if rng.random() < 0.12:
         _stamped(rng, image, drawing)
@@ -122,12 +122,12 @@ def draw_cheque(
     return Drawn(taken.image, truth, writer.name, bank.name, boxes, special, tuple(lines), taken.turned)
 
 
-def _hidden(rng: random.Random, image: Image.Image, pen: _Pen, ink: tuple[int, int, int]) -> str:
+def _hidden(rng: random.Random, image: Image.Image, pen: _Pen, ink: tuple[int, int, int], dark: bool) -> str:
     """Covers the figures or the words and returns the field's name: nothing where the other amount is not written."""
     if not {"montant_numerique", "montant_lettres"} <= set(pen.boxes):
         return ""
     name = rng.choice(("montant_numerique", "montant_lettres"))
-    covers.hide(rng, image, [box for field, _, box in pen.written if field == name], ink, pen.scale)
+    covers.hide(rng, image, [box for field, _, box in pen.written if field == name], ink, pen.scale, dark)
     pen.written = [line for line in pen.written if line[0] != name]
     if pen.boxes["devise"] == pen.boxes[name]:  # the currency is not printed: it stands with the other amount
         pen.boxes["devise"] = pen.boxes["montant_lettres" if name == "montant_numerique" else "montant_numerique"]

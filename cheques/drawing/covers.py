@@ -13,9 +13,19 @@ LEAST = 0.5
 """Share of a line that is hidden at least: what is left cannot be completed by guessing."""
 
 
-def hide(rng: random.Random, image: Image.Image, lines: Sequence[Box], ink: tuple[int, int, int], scale: float) -> None:
-    """Hides each of these written lines, wholly or for the most part, all in the same way."""
-    kind = rng.choice((_scribble, _scribble, _blot, _tape, _tape, _scratch))
+def hide(
+    rng: random.Random,
+    image: Image.Image,
+    lines: Sequence[Box],
+    ink: tuple[int, int, int],
+    scale: float,
+    dark: bool = False,
+) -> None:
+    """Hides each of these written lines, wholly or for the most part, all in the same way.
+
+    `dark` covers only: in black and white a light one would look as if nothing were written.
+    """
+    kind = rng.choice((_scribble, _scribble, _blot) if dark else (_scribble, _scribble, _blot, _tape, _tape, _scratch))
     for x0, y0, x1, y1 in lines:
         share = rng.choice((1.0, rng.uniform(LEAST, 1)))
         start = x0 + (x1 - x0) * (1 - share) * rng.choice((0.0, 1.0, rng.random()))
