@@ -21,7 +21,7 @@ from cheques.drawing.amounts import BY_CODE, figures, number_words, words
 from cheques.drawing.banks import BANKS
 from cheques.drawing.content import WRITTEN, Content, choose_content
 from cheques.drawing.dates import choose_date, written
-from cheques.drawing.hands import FONTS, HANDS, SEEN, UNSEEN, choose_hand, glyph
+from cheques.drawing.hands import FONTS, GROUPS, HANDS, UNSEEN, choose_hand, glyph
 from cheques.drawing.handwriting import PLAIN, width, write
 from cheques.fields import CHEQUE
 from cheques.values import canonical, canonical_values
@@ -45,10 +45,11 @@ def ink_in(drawn: Drawn, box: tuple[int, int, int, int]) -> float:
 
 
 class TestHands:
-    def test_thirty_eight_hands_of_which_eight_are_kept_for_the_exam(self) -> None:
-        assert len(HANDS) == 38
-        assert len(UNSEEN) == 8
-        assert not {hand.name for hand in SEEN} & {hand.name for hand in UNSEEN}
+    def test_sixty_eight_hands_of_which_sixteen_are_kept_for_the_exam(self) -> None:
+        assert len(HANDS) == 68
+        assert (len(GROUPS["all"]), len(UNSEEN), len(GROUPS["kept-out"])) == (38, 8, 16)
+        assert {hand.name for hand in GROUPS["train"] + GROUPS["kept-out"]} == set(HANDS)
+        assert not set(GROUPS["train"]) & set(GROUPS["kept-out"])
 
     def test_every_font_lies_beside_its_licence(self) -> None:
         for font in FONTS.glob("*.ttf"):

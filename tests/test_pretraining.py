@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from cheques.drawing import draw_cheque, draw_line  # noqa: E402
-from cheques.drawing.hands import SEEN, UNSEEN  # noqa: E402
+from cheques.drawing import Drawn, draw_cheque, draw_line  # noqa: E402
+from cheques.drawing.hands import GROUPS  # noqa: E402
 from cheques.fields import CHEQUE  # noqa: E402
 from reader.prompt import answer, conversation, question  # noqa: E402
 from research.pretraining import ctc, forward, model, run, samples, supervision, targets, vision  # noqa: E402
@@ -123,9 +124,14 @@ def test_the_same_number_gives_the_same_batch() -> None:
 
 def test_training_never_draws_an_exam_seed_nor_an_unseen_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[int, str]] = []
-    monkeypatch.setattr(
-        samples, "draw_cheque", lambda seed, hands: drawn.append((seed, hands)) or draw_cheque(EXAM + seed, hands)
-    )
+    groups: set[str | None] = set()
+
+    def recorded(seed: int, hands: str, *, layouts: str | None, **more: Any) -> Drawn:
+        drawn.append((seed, hands))
+        groups.add(layouts)
+        return draw_cheque(EXAM + seed, hands, layouts=layouts, **more)
+
+    monkeypatch.setattr(samples, "draw_cheque", recorded)
     hands: set[str] = set()
     monkeypatch.setattr(
         samples, "draw_line", lambda rng, hand, *rest, **more: hands.add(hand) or draw_line(rng, hand, *rest, **more)
@@ -134,8 +140,28 @@ def test_training_never_draws_an_exam_seed_nor_an_unseen_hand(monkeypatch: pytes
         for number in range(4):
             stage.draw(number)
         assert stage.draw.first + 10**7 * stage.draw.size < EXAM
-    assert drawn and all(seed < EXAM and which == "seen" for seed, which in drawn)
-    assert hands <= {hand.name for hand in SEEN} and not hands & {hand.name for hand in UNSEEN}
+    assert drawn and all(seed < EXAM and which == "train" for seed, which in drawn)
+    assert groups == {None, "train"}
+    assert hands <= {hand.name for hand in GROUPS["train"]}
+    assert not hands & {hand.name for hand in GROUPS["kept-out"]}
+
+
+def test_one_varied_cheque_in_seven_has_amounts_that_differ_or_cannot_be_read() -> None:
+    drawn = [samples.varied_cheque(seed, "train") for seed in range(400)]
+    special = sum("disagreeing" in cheque.special or "hidden" in cheque.special for cheque in drawn)
+    assert special / 400 > 0.11
+    assert {cheque.image.size for cheque in drawn} == {(640, 288)}
+    assert {cheque.turned for cheque in drawn} == {0, 180}
+
+
+def test_points_of_an_upside_down_cheque_run_from_right_to_left() -> None:
+    plain = draw_cheque(EXAM + 1, layouts="train", damage=0)
+    turned = draw_cheque(EXAM + 1, layouts="train", damage=0, kinds=["upside-down"])
+    for name, (_, script) in samples._scripts(turned).items():
+        before = samples._scripts(plain)[name][1]
+        assert script is not None and before is not None
+        expected = [(640 - x, 288 - y) for x, y in before.points]
+        assert np.allclose(script.points, expected), name
 
 
 def test_kept_blocks_hold_all_that_is_written() -> None:

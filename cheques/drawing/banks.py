@@ -48,7 +48,8 @@ class Bank:
     """Colour of the guilloche and of the brand."""
     pattern: int
     typeface: str
-    words: tuple[Rule, Rule]
+    words: tuple[Rule, ...]
+    """One line for the amount in words, or two."""
     payee: Rule
     box: tuple[int, int, int, int]
     place: Rule
@@ -62,6 +63,12 @@ class Bank:
     crossing: bool = False
     extra: tuple[tuple[int, int, int, int], ...] = field(default=())
     """Rectangles printed for decoration."""
+
+    @property
+    def figures(self) -> Rule:
+        """Where in the box the figures are written."""
+        x0, y0, x1, y1 = self.box
+        return Rule(x0 + 4, x1 - 2, round(y1 - 0.3 * (y1 - y0)))
 
 
 PAYEZ = "Payez contre ce chèque non endossable sauf au profit d'une banque ou d'un établissement assimilé"

@@ -10,13 +10,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
+from cheques.drawing import captures, covers, names, paper, strokes
 from cheques.drawing import damage as damages
-from cheques.drawing import names, paper, strokes
+from cheques.drawing.amounts import BY_CODE
 from cheques.drawing.banks import BANKS, COUNTRIES, NATIVE, Bank, Print, Rule, print_text, printed
 from cheques.drawing.content import Content, choose_content
-from cheques.drawing.hands import Hand, choose_hand
-from cheques.drawing.handwriting import Style, style, width, write
+from cheques.drawing.forms import printed_form
+from cheques.drawing.hands import Hand, choose_hand, font
+from cheques.drawing.handwriting import Style, freer, style, width, write
+from cheques.drawing.layouts import Layout, choose_layout
 from cheques.drawing.other_banks import BY_NAME
+from cheques.fields import UNREADABLE
 
 Box = tuple[int, int, int, int]
 PENS = (
@@ -39,9 +43,11 @@ class Drawn:
     boxes: dict[str, Box]
     """(x0, y0, x1, y1) in pixels of the picture; a field that is empty has no box."""
     special: tuple[str, ...] = ()
-    """What is rare about it: "erased", "disagreeing", "empty"."""
+    """What is rare about it: "erased", "disagreeing", "empty", "hidden"."""
     lines: tuple[tuple[str, Box], ...] = ()
-    """Every written line as written, with its box: an amount in words has two where it is long."""
+    """Every written line as written, with its box: an amount in words has two where it is long. None that is hidden."""
+    turned: int = 0
+    """Degrees clockwise by which the picture is turned: 0, 90, 180 or 270."""
 
 
 def draw_cheque(
@@ -50,37 +56,82 @@ def draw_cheque(
     size: tuple[int, int] = NATIVE,
     *,
     banks: Sequence[str] | None = None,
+    layouts: str | None = None,
     hand: str | None = None,
     damage: float | None = None,
+    kinds: Sequence[str] = (),
+    discordant: float | None = None,
+    hidden: float = 0.0,
 ) -> Drawn:
     """The cheque of a seed: the same arguments give the same pixels.
 
-    `hands` is "seen", "unseen", "all" or one hand's name, and `hand` names one too; `banks` are the names to choose
-    among (all of BANKS otherwise); `damage` from 0 (as drawn) to 1 (a careless scan), otherwise chosen for each cheque.
-    Raises ValueError for unknown hands and banks.
+    `hands` is a group of hands ("seen", "unseen", "train", "kept-out", …) or one hand's name, and `hand` names one too.
+    `banks` are the names to choose among (all of BANKS otherwise); `layouts` ("train", "kept-out" or "demo") gives each
+    cheque a layout of its own instead. `damage` from 0 (as drawn) to 1 (a careless scan), otherwise chosen for each
+    cheque; `kinds` of damage are added (see captures.KINDS; "sideways" swaps width and height).
+
+    `discordant` is the share of cheques whose figures and words differ (2 % otherwise); the truth holds both as
+    written. `hidden` is the share on which one of the two amounts is covered: nobody can read it, the truth says "?".
+
+    Raises ValueError for unknown hands, banks, layouts and kinds.
     """
+    captures.check(kinds)
     rng = random.Random(seed)
     writer = choose_hand(rng, hand or hands)
-    bank = rng.choice(_banks_called(banks))
-    content = choose_content(rng, writer)
+    if layouts is not None and banks:
+        raise ValueError("give banks or layouts, not both")
+    bank = rng.choice(_banks_called(banks)) if layouts is None else choose_layout(rng, layouts)
+    if isinstance(bank, Layout):
+        currency = BY_CODE[bank.currency]
+        content = choose_content(rng, writer, currency=currency, country=bank.country, discordant=discordant)
+        content = replace(content, symbol_printed=bank.sign is not None)
+    else:
+        content = choose_content(rng, writer, discordant=discordant)
     level = damage if damage is not None else rng.uniform(0.1, 1)
     drawing = (size[0], round(size[0] * NATIVE[1] / NATIVE[0]))
-    pen = _Pen(rng, writer, drawing)
+    pen = _Pen(rng, writer, drawing, free=isinstance(bank, Layout))
     _write_all(pen, bank, content)
-    image = _printed_sheet(rng, bank, content, drawing)
+    if isinstance(bank, Layout):
+        image = printed_form(rng, bank, drawing)
+    else:
+        image = _printed_sheet(rng, bank, content, drawing)
     ink = rng.choices(PENS, PEN_SHARES)[0]
     image.paste(ink, mask=Image.fromarray(pen.ink))
+    truth = content.truth
+    covered = ""
+    if hidden and rng.random() < hidden and (covered := _hidden(rng, image, pen, ink, "bilevel" in kinds)):
+        truth = {**truth, covered: UNREADABLE}
     if rng.random() < 0.12:
         _stamped(rng, image, drawing)
     history = damages.choose(rng, level, drawing)
+    if "photographed" in kinds:
+        history = replace(history, skew=damages.STRAIGHT)  # no scanner's edge on a table
     boxes = {name: history.moved(box, drawing) for name, box in pen.boxes.items()}
-    lines = [(text, history.moved(box, drawing)) for text, box in pen.written]
+    lines = [(text, history.moved(box, drawing)) for _, text, box in pen.written]
     image = damages.apply(rng, image, history)
     if drawing != size:
         image = image.resize(size, Image.Resampling.BILINEAR)
         boxes = {name: _shrunk(box, drawing[1], size[1]) for name, box in boxes.items()}
         lines = [(text, _shrunk(box, drawing[1], size[1])) for text, box in lines]
-    return Drawn(image, content.truth, writer.name, bank.name, boxes, _special(content), tuple(lines))
+    special = (*_special(content), *(("hidden",) if covered else ()))
+    if not kinds:
+        return Drawn(image, truth, writer.name, bank.name, boxes, special, tuple(lines))
+    taken = captures.capture(rng, image, kinds)
+    boxes = {name: taken.moved(box) for name, box in boxes.items()}
+    lines = [(text, taken.moved(box)) for text, box in lines]
+    return Drawn(taken.image, truth, writer.name, bank.name, boxes, special, tuple(lines), taken.turned)
+
+
+def _hidden(rng: random.Random, image: Image.Image, pen: _Pen, ink: tuple[int, int, int], dark: bool) -> str:
+    """Covers the figures or the words and returns the field's name: nothing where the other amount is not written."""
+    if not {"montant_numerique", "montant_lettres"} <= set(pen.boxes):
+        return ""
+    name = rng.choice(("montant_numerique", "montant_lettres"))
+    covers.hide(rng, image, [box for field, _, box in pen.written if field == name], ink, pen.scale, dark)
+    pen.written = [line for line in pen.written if line[0] != name]
+    if pen.boxes["devise"] == pen.boxes[name]:  # the currency is not printed: it stands with the other amount
+        pen.boxes["devise"] = pen.boxes["montant_lettres" if name == "montant_numerique" else "montant_numerique"]
+    return name
 
 
 def _shrunk(box: Box, before: int, after: int) -> Box:
@@ -105,13 +156,18 @@ def _banks_called(names: Sequence[str] | None) -> Sequence[Bank]:
 class _Pen:
     """One person writing on one cheque: keeps the way of writing, collects ink and boxes."""
 
-    def __init__(self, rng: random.Random, hand: Hand, size: tuple[int, int]):
+    def __init__(self, rng: random.Random, hand: Hand, size: tuple[int, int], free: bool = False):
         self.rng, self.hand = rng, hand
+        self.free = free
+        """Further from the ruled lines, and across printed words."""
         self.scale = size[0] / NATIVE[0]
         self.ink: strokes.Ink = np.zeros((size[1], size[0]), np.uint8)
         self.boxes: dict[str, Box] = {}
-        self.written: list[tuple[str, Box]] = []
+        self.written: list[tuple[str, str, Box]] = []
+        """Field, text and box of every line."""
         self.way = style(rng, rng.uniform(0.5, 1), xheight=self.scale)
+        if free:
+            self.way = freer(rng, self.way)
 
     def style(self, xheight: float) -> Style:
         return replace(self.way, xheight=self.way.xheight * xheight)
@@ -121,7 +177,7 @@ class _Pen:
         s = self.scale
         x0, x1 = round(rule.x0 * s), round(rule.x1 * s)
         y0, y1 = max(0, round((rule.y - rise) * s)), min(self.ink.shape[0], round((rule.y + 13) * s))
-        baseline = (rule.y + self.rng.uniform(-2, 1)) * s - y0
+        baseline = (rule.y + (self.rng.uniform(-4, 3) if self.free else self.rng.uniform(-2, 1))) * s - y0
         written = write(self.rng, text, self.hand, how, (x1 - x0, y1 - y0), (2, baseline))
         ink = written.ink if strength == 1 else (written.ink * strength).astype(np.uint8)
         area = self.ink[y0:y1, x0:x1]
@@ -130,7 +186,7 @@ class _Pen:
         box = (left + x0, top + y0, right + x0, bottom + y0)
         if strength == 1:
             self.boxes[name] = _around(self.boxes[name], box) if name in self.boxes else box
-            self.written.append((text, box))
+            self.written.append((name, text, box))
         return box
 
     def lines(self, draw_with: Sequence[tuple[str, tuple[float, ...]]]) -> None:
@@ -152,12 +208,10 @@ def _around(a: Box, b: Box) -> Box:
 
 def _write_all(pen: _Pen, bank: Bank, content: Content) -> None:
     rng, texts = pen.rng, content.texts
-    x0, y0, x1, y1 = bank.box
-    in_box = Rule(x0 + 4, x1 - 2, round(y1 - 0.3 * (y1 - y0)))
     if texts["montant_lettres"]:
         _write_words(pen, bank, content)
     for name, rule, xheight in (
-        ("montant_numerique", in_box, FIGURES),
+        ("montant_numerique", bank.figures, FIGURES),
         ("beneficiaire", bank.payee, WORDS),
         ("lieu", bank.place, SMALL),
         ("date", bank.date, SMALL),
@@ -175,6 +229,8 @@ def _write_all(pen: _Pen, bank: Bank, content: Content) -> None:
 def _somewhere(rng: random.Random, rule: Rule, text: str, pen: _Pen, xheight: float) -> Rule:
     """The rule from where the person starts writing: often a little in, never so far that the text must shrink."""
     room = rule.x1 - rule.x0 - width(text, pen.hand, pen.style(xheight)) / pen.scale - 8
+    if pen.free and rng.random() < 0.15:
+        return replace(rule, x0=max(0, rule.x0 - int(12 * rng.random())))  # across what is printed before the line
     return replace(rule, x0=rule.x0 + int(max(0.0, min(room, 60)) * rng.random()))
 
 
@@ -202,20 +258,21 @@ def _erased(pen: _Pen, name: str, wrong: str, rule: Rule, how: Style) -> Rule:
 def _write_words(pen: _Pen, bank: Bank, content: Content) -> None:
     """The amount in words on one line, or on two where it is long (one in eight breaks early)."""
     rng, how = pen.rng, pen.style(WORDS)
-    first, second = bank.words
+    first = bank.words[0]
+    second = bank.words[1] if len(bank.words) > 1 else None
     text = content.texts["montant_lettres"]
     if content.erased and content.erased[0] == "montant_lettres":
         first = _erased(pen, "montant_lettres", content.erased[1], first, how)
     needed = width(text, pen.hand, how) / pen.scale
-    room = first.x1 - first.x0 - 6 + (second.x1 - second.x0 - 6)
+    room = first.x1 - first.x0 - 6 + (second.x1 - second.x0 - 6 if second else 0)
     if needed > 0.94 * room:
         how = replace(how, stretch=how.stretch * max(0.72, 0.94 * room / needed))
         needed = width(text, pen.hand, how) / pen.scale
     start = first.x0 + int(max(0.0, min(40, first.x1 - first.x0 - needed - 10)) * rng.random())
     first = replace(first, x0=start)
-    above, below = _broken(rng, text, (first.x1 - first.x0 - 6) / max(1.0, needed))
+    above, below = _broken(rng, text, (first.x1 - first.x0 - 6) / max(1.0, needed)) if second else (text, "")
     ends = [(pen.write("montant_lettres", above, first, how), first)]
-    if below:
+    if second and below:
         ends.append((pen.write("montant_lettres", below, second, how), second))
     box, rule = ends[-1]
     end = box[2] / pen.scale + 8
@@ -246,6 +303,11 @@ def _box_of_symbol(bank: Bank, content: Content, scale: float) -> Box | None:
     if not content.symbol_printed:
         return None
     x, y = bank.symbol
+    if isinstance(bank, Layout) and bank.sign:
+        sign, tall = bank.sign, bank.sign.size
+        wide = font(bank.typeface, max(5, round(tall))).getlength(sign.text)
+        top, bottom = round((sign.y - tall) * scale), round((sign.y + 3) * scale)
+        return round((sign.x - 2) * scale), top, round((sign.x + wide + 2) * scale), bottom
     return round((x - 14) * scale), round((y - 12) * scale), round((x + 12) * scale), round((y + 3) * scale)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from cheques.drawing import amounts, dates, names
+from cheques.drawing import amounts, dates, names, people
 from cheques.drawing.amounts import Currency
 from cheques.drawing.hands import Hand
 from cheques.drawing.handwriting import suited
 from cheques.drawing.lines import in_some_case
+from cheques.drawing.mismatch import slipped
 
 EMPTY_SHARE, DISAGREEING_SHARE, ERASED_SHARE, UNSIGNED_SHARE = 0.02, 0.02, 0.03, 0.08
 WRITTEN = ("montant_numerique", "montant_lettres", "date", "beneficiaire", "lieu")
@@ -29,12 +30,28 @@ class Content:
     """The words and the figures say different amounts."""
 
 
-def choose_content(rng: random.Random, hand: Hand) -> Content:
-    """A cheque's values: 2 % leave one empty, 2 % have words and figures that disagree, 3 % have an erasure."""
-    currency = amounts.choose_currency(rng)
+def choose_content(
+    rng: random.Random,
+    hand: Hand,
+    *,
+    currency: Currency | None = None,
+    country: str = "",
+    discordant: float | None = None,
+) -> Content:
+    """A cheque's values: 2 % leave one empty, 2 % have words and figures that disagree, 3 % have an erasure.
+
+    With a `country` people and towns are composed as they are named there. `discordant` is another share of cheques
+    whose words and figures disagree, and then by all the slips that people make.
+    """
+    currency = currency or amounts.choose_currency(rng)
     cents = amounts.choose_cents(rng, currency)
-    in_figures = _other_amount(rng, cents, currency) if rng.random() < DISAGREEING_SHARE else cents
+    if discordant is None:
+        in_figures = _other_amount(rng, cents, currency) if rng.random() < DISAGREEING_SHARE else cents
+    else:
+        in_figures = slipped(rng, cents, currency) if rng.random() < discordant else cents
     empty = WRITTEN[int(rng.random() * len(WRITTEN))] if rng.random() < EMPTY_SHARE else ""
+    if discordant is not None and in_figures != cents and empty in WRITTEN[:2]:
+        empty = ""  # an amount that is left out differs from nothing
     printed = rng.random() < 0.75 or empty in WRITTEN[:2]
     day = dates.choose_date(rng)
     words = amounts.words(rng, cents, currency)
@@ -42,8 +59,8 @@ def choose_content(rng: random.Random, hand: Hand) -> Content:
         "montant_numerique": amounts.figures(rng, in_figures, currency, symbol=None if printed else True),
         "montant_lettres": in_some_case(rng, words, hand),
         "date": dates.written(rng, day),
-        "beneficiaire": names.payee(rng),
-        "lieu": names.town(rng, currency.code),
+        "beneficiaire": people.payee(rng, country) if country else names.payee(rng),
+        "lieu": people.town(rng, country) if country else names.town(rng, currency.code),
     }
     texts = {name: "" if name == empty else suited(text, hand) for name, text in texts.items()}
     truth = {

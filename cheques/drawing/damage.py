@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageFilter
 from cheques.drawing import paper
 
 Matrix = tuple[float, float, float, float, float, float]
-_STRAIGHT: Matrix = (1, 0, 0, 0, 1, 0)
+STRAIGHT: Matrix = (1, 0, 0, 0, 1, 0)
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Damage:
     """One history of a cheque, chosen before it is applied so that boxes can follow the skew."""
 
     level: float
-    skew: Matrix = _STRAIGHT
+    skew: Matrix = STRAIGHT
     """From a point of the result to a point of the drawing (PIL's affine coefficients)."""
     blur: float = 0.0
     noise: float = 0.0
@@ -54,7 +54,7 @@ def choose(rng: random.Random, level: float, size: tuple[int, int]) -> Damage:
     if level <= 0:
         return Damage(0.0)
     columns, rows = size
-    skew = _STRAIGHT
+    skew = STRAIGHT
     if rng.random() < 0.25 + 0.6 * level:
         angle = math.radians(rng.gauss(0, 0.9 * level))
         zoom, shear = 1 / rng.uniform(1 - 0.045 * level, 1 + 0.01 * level), rng.gauss(0, 0.006 * level)
@@ -76,7 +76,7 @@ def choose(rng: random.Random, level: float, size: tuple[int, int]) -> Damage:
 
 def apply(rng: random.Random, image: Image.Image, damage: Damage) -> Image.Image:
     """The cheque after its history; same size, mode RGB."""
-    if damage.skew != _STRAIGHT:
+    if damage.skew != STRAIGHT:
         desk = rng.choice(((250, 250, 250), (225, 225, 222), (60, 58, 56), (150, 120, 90), (205, 210, 215)))
         image = image.transform(
             image.size, Image.Transform.AFFINE, damage.skew, Image.Resampling.BILINEAR, fillcolor=desk

@@ -82,17 +82,60 @@ UNSEEN = (
     Hand("playwrite-fr-moderne", joined=True, width=0.95, figures=0.72),
     Hand("satisfy", joined=True),
 )
-HANDS = {hand.name: hand for hand in SEEN + UNSEEN}
+MORE = (
+    Hand("birthstone", joined=True, width=1.12, figures=0.9),
+    Hand("caveat-brush"),
+    Hand("cedarville-cursive", width=0.85),
+    Hand("corinthia", joined=True, width=0.88, figures=0.75),
+    Hand("covered-by-your-grace", width=1.15),
+    Hand("dancing-script", joined=True, width=0.82, figures=0.8),
+    Hand("delicious-handrawn", width=1.15),
+    Hand("ephesis", joined=True, width=0.88, figures=0.85),
+    Hand("gochi-hand"),
+    Hand("grand-hotel", joined=True, width=1.05),
+    Hand("kaushan-script", joined=True),
+    Hand("licorice", joined=True),
+    Hand("mansalva", width=0.8),
+    Hand("ms-madi", joined=True, width=0.95, figures=0.85),
+    Hand("oooh-baby", joined=True, width=0.85, figures=0.85),
+    Hand("pinyon-script", joined=True, width=0.8),
+    Hand("playpen-sans", width=0.95),
+    Hand("rochester", joined=True),
+    Hand("schoolbell"),
+    Hand("short-stack", width=0.88),
+    Hand("sriracha", width=0.95),
+    Hand("swanky-and-moo-moo", width=0.75, figures=0.9),
+)
+"""Hands that layouts of every kind are trained in, besides those of SEEN."""
+KEPT_OUT = (
+    Hand("courgette"),
+    Hand("itim", width=0.92),
+    Hand("montecarlo", joined=True, width=0.92, figures=0.85),
+    Hand("reenie-beanie", width=1.05),
+    Hand("shantell-sans", width=0.88),
+    Hand("tangerine", joined=True, width=0.95),
+    Hand("the-girl-next-door", width=1.12),
+    Hand("whisper", joined=True, width=0.82, figures=0.78),
+)
+"""Hands that nothing is ever trained in, besides those of UNSEEN."""
+HANDS = {hand.name: hand for hand in SEEN + UNSEEN + MORE + KEPT_OUT}
+# "seen", "unseen" and "all" never grow: the same seed gives the same cheque.
+GROUPS = {
+    "seen": SEEN,
+    "unseen": UNSEEN,
+    "all": SEEN + UNSEEN,
+    "train": SEEN + MORE,
+    "kept-out": UNSEEN + KEPT_OUT,
+}
 
 
 def hands_called(which: str) -> tuple[Hand, ...]:
-    """The hands of a group ("seen", "unseen", "all") or the one hand of that name. ValueError for anything else."""
-    groups = {"seen": SEEN, "unseen": UNSEEN, "all": SEEN + UNSEEN}
-    if which in groups:
-        return groups[which]
+    """The hands of a group (see GROUPS) or the one hand of that name. ValueError for anything else."""
+    if which in GROUPS:
+        return GROUPS[which]
     if which in HANDS:
         return (HANDS[which],)
-    raise ValueError(f"no hands called {which!r}: give seen, unseen, all or one of {', '.join(sorted(HANDS))}")
+    raise ValueError(f"no hands called {which!r}: give one of {', '.join([*GROUPS, *sorted(HANDS)])}")
 
 
 def choose_hand(rng: random.Random, which: str) -> Hand:
@@ -100,13 +143,13 @@ def choose_hand(rng: random.Random, which: str) -> Hand:
     return hands[int(rng.random() * len(hands))]
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def face(name: str, xheight: int) -> ImageFont.FreeTypeFont:
     """A hand's font at the size that gives its small x this height (basic layout: the same on every machine)."""
     return font(name, max(4, round(xheight * 100 / _xheight_per_100(name))))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """A bundled font at a size in pixels an em."""
     return ImageFont.truetype(str(FONTS / f"{name}.ttf"), size, layout_engine=ImageFont.Layout.BASIC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,10 @@ class Style:
     """Above 1 the pen is thick, below 1 it is thin."""
     pressure: float = 1.0
     """Darkness of the ink where the pen presses least."""
+    bow: float = 0.0
+    """How far the middle of a line rises above its ends."""
+    breaks: float = 0.0
+    """How many times in a hundred pixels the pen leaves next to no ink."""
 
 
 PLAIN = Style()
@@ -57,6 +61,23 @@ def style(rng: random.Random, difficulty: float, xheight: float) -> Style:
         stretch=1 + d * rng.uniform(-0.14, 0.12),
         weight=1 + d * rng.uniform(-0.2, 0.55),
         pressure=1 - d * rng.uniform(0, 0.38),
+    )
+
+
+def freer(rng: random.Random, how: Style) -> Style:
+    """The same way of writing, further from plain: leaning, wide or narrow, up and down, with a pen that fails."""
+    return replace(
+        how,
+        slant=how.slant + rng.gauss(0, 0.12),
+        tilt=how.tilt + rng.gauss(0, 0.006),
+        bow=rng.gauss(0, 0.25),
+        wave=how.wave + rng.uniform(0, 0.08),
+        bounce=how.bounce + rng.uniform(0, 0.06),
+        spacing=how.spacing + rng.uniform(-0.06, 0.2),
+        stretch=how.stretch * rng.uniform(0.88, 1.1),
+        weight=how.weight + rng.uniform(-0.15, 0.35),
+        pressure=how.pressure - rng.uniform(0, 0.18),
+        breaks=rng.uniform(0.5, 3) if rng.random() < 0.3 else 0.0,
     )
 
 
@@ -105,6 +126,12 @@ def write(
     xs = np.unique(np.round(ends).astype(int))
     amplitude = how.wave * how.xheight
     heights = [y - how.tilt * (x - at[0]) + amplitude * rng.uniform(-1, 1) for x in xs]
+    if how.bow:
+        half = max(1.0, length * x_scale / 2)
+        heights = [
+            height - how.bow * how.xheight * max(0.0, 1 - ((x - at[0]) / half - 1) ** 2)
+            for x, height in zip(xs, heights, strict=True)
+        ]
 
     def source(x: float, row: float, height: float) -> tuple[float, float]:
         lean = how.slant * (height - row)
@@ -164,7 +191,19 @@ def _pressed(rng: random.Random, ink: Ink, how: Style, unit: float) -> Ink:
         columns = ink.shape[1]
         along = np.interp(np.arange(columns), np.linspace(0, columns, 7), knots)
         pressed = (pressed * along.astype(np.float32)).astype(np.uint8)
+    if how.breaks:
+        _break(rng, pressed, how)
     return pressed
+
+
+def _break(rng: random.Random, ink: Ink, how: Style) -> None:
+    """Short gaps where the pen slid: never wide or high enough to take a letter away."""
+    rows, columns = ink.shape
+    unit = how.xheight
+    for _ in range(round(how.breaks * columns / 100)):
+        x, y = int(rng.random() * columns), int(rng.random() * rows)
+        wide, high = max(1, round(unit * rng.uniform(0.1, 0.3))), max(1, round(unit * rng.uniform(0.3, 0.9)))
+        ink[y : y + high, x : x + wide] //= rng.choice((2, 3, 6))
 
 
 _GAMMAS: dict[int, Ink] = {}

@@ -46,7 +46,7 @@ BY_NAME = {bank.name: bank for bank in (*BANKS, *OTHER_BANKS)}
 
 
 def banks_called(which: str) -> tuple[str, ...]:
-    """The names of a group: "seen" (in pretraining), "unseen" or "all". ValueError for anything else."""
+    """The names of a group: "seen" (in the first pretraining), "unseen" or "all". ValueError for anything else."""
     groups = {"seen": BANKS, "unseen": OTHER_BANKS, "all": (*BANKS, *OTHER_BANKS)}
     if which not in groups:
         raise ValueError(f"no banks called {which!r}: give one of {', '.join(groups)}")

@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cheques.drawing import patterns
+
 Sheet = NDArray[np.float32]
 """Grey values from 0 to 255, shape (height, width)."""
 Grid = TypeVar("Grid", NDArray[np.float32], NDArray[np.uint8])
@@ -63,6 +65,11 @@ def pattern(rng: random.Random, number: int, columns: int, rows: int) -> NDArray
 @cache
 def _steps(number: int) -> NDArray[np.uint8]:
     return (guilloche(number) * 255).astype(np.uint8)
+
+
+def texture(rng: random.Random, number: int, columns: int, rows: int) -> NDArray[np.uint8]:
+    """A random part of a pattern of `cheques.drawing.patterns`, as steps from 0 (paper) to 255 (line)."""
+    return _crop(rng, _steps(number) if number < PATTERNS else patterns.steps(number), columns, rows).copy()
 
 
 def noise(rng: random.Random, columns: int, rows: int) -> Sheet:

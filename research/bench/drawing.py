@@ -29,16 +29,17 @@ def main() -> None:
     line = milliseconds(lambda _: draw_line(rng), 1000)
     clean = milliseconds(lambda seed: draw_cheque(seed, damage=0), 150)
     cheque = milliseconds(draw_cheque, 150)
+    layout = milliseconds(lambda seed: draw_cheque(seed, "train", layouts="train"), 150)
+    photographed = milliseconds(lambda seed: draw_cheque(seed, "train", layouts="train", kinds=["photographed"]), 100)
     if "--json" in sys.argv:
-        print(
-            json.dumps(
-                {"line_ms": line, "clean_cheque_ms": clean, "cheque_ms": cheque, "lines_per_cheque": cheque / line}
-            )
-        )
+        found = {"line_ms": line, "clean_cheque_ms": clean, "cheque_ms": cheque, "lines_per_cheque": cheque / line}
+        print(json.dumps({**found, "layout_ms": layout, "photographed_ms": photographed}))
         return
     print(f"a line             {line:6.2f} ms")
     print(f"a cheque, clean    {clean:6.2f} ms")
     print(f"a cheque           {cheque:6.2f} ms (goal: at most 15)")
+    print(f"a new layout       {layout:6.2f} ms, {layout / cheque:.2f} of a cheque of a named bank (goal: at most 1.5)")
+    print(f"… photographed     {photographed:6.2f} ms")
     print(f"a cheque costs     {cheque / line:6.1f} lines, damage {100 * (1 - clean / cheque):.0f} % of it")
 
 

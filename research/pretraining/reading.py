@@ -68,7 +68,8 @@ class ChequesStage:
     name = "cheques"
 
     def __init__(self, size: int = 8, fixed: int = 64) -> None:
-        self.draw = Cheques(size, keep=96, beside=Lines(6 * size, first=6 * 10**8))
+        beside = Lines(6 * size, first=6 * 10**8, hands="train")
+        self.draw = Cheques(size, hands="train", keep=96, beside=beside, varied=True)
         exam = {hands: Cheques(8, first=EXAM, hands=hands) for hands in GROUPS if fixed}
         self.fixed = {hands: [draw(number) for number in range(fixed // 8)] for hands, draw in exam.items()}
 

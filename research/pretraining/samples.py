@@ -28,6 +28,18 @@ ROW, LONG = 32, 384  # pixels
 PATCH = 16
 BLOCKS = 180  # of 32 x 32 pixels, on a cheque of native size
 Batch = dict[str, Any]
+LAYOUTS, DISCORDANT, HIDDEN = 0.75, 0.10, 0.06
+"""Shares of varied cheques: with a layout of their own (the others are of known banks), with figures and words that
+differ, with one of the two hidden. From the last two a reader learns to read both, not one off the other."""
+TAKEN: dict[tuple[str, ...], float] = {
+    (): 0.62,
+    ("photographed",): 0.14,
+    ("bilevel",): 0.08,
+    ("jpeg",): 0.08,
+    ("upside-down",): 0.05,
+    ("photographed", "jpeg"): 0.03,
+}
+"""How pictures of varied cheques were taken, and how often."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +121,8 @@ class Cheques:
     "texts" are the written lines of all of them; "windows" (lines, 4): cheque, first and last patch column, and
     the middle in pixels of each; "points": where each token is written. Three batches in four keep only `keep` of the
     180 blocks of a cheque ("kept"): all that are written on, and some of the print. That is half the work, and most
-    of what there is to learn. `beside` draws a batch of single lines along with each ("lines").
+    of what there is to learn. `beside` draws a batch of single lines along with each ("lines"). `varied` cheques have
+    layouts of every kind, pictures taken in every way, and amounts that differ or cannot be read.
     """
 
     size: int = 8
@@ -117,11 +130,14 @@ class Cheques:
     hands: str = "seen"
     keep: int = BLOCKS
     beside: Lines | None = None
+    varied: bool = False
 
     def __call__(self, number: int) -> Batch:
         rng = random.Random(self.first + number)
-        drawn = [draw_cheque(self.first + number * self.size + i, self.hands) for i in range(self.size)]
-        written = [(i, text, box) for i, cheque in enumerate(drawn) for text, box in cheque.lines]
+        draw = varied_cheque if self.varied else draw_cheque
+        drawn = [draw(self.first + number * self.size + i, self.hands) for i in range(self.size)]
+        # A line that runs from right to left is no line for CTC.
+        written = [(i, text, box) for i, cheque in enumerate(drawn) if not cheque.turned for text, box in cheque.lines]
         said = [targets.whole(cheque.truth) for cheque in drawn]
         points = [_pointed(*one, _scripts(cheque)) for one, cheque in zip(said, drawn, strict=True)]
         tokens, owners, pointed = targets.padded(said, points)
@@ -139,6 +155,14 @@ class Cheques:
         }
 
 
+def varied_cheque(seed: int, hands: str) -> Drawn:
+    """The cheque of a seed, as varied as mail is."""
+    rng = random.Random(f"varied {seed}")
+    kinds = rng.choices(list(TAKEN), list(TAKEN.values()))[0]
+    layouts = "train" if rng.random() < LAYOUTS else None
+    return draw_cheque(seed, hands, layouts=layouts, kinds=kinds, discordant=DISCORDANT, hidden=HIDDEN)
+
+
 def _script(text: str, middles: NDArray[np.float64] | None, above: int) -> Script | None:
     """A line in its strip; none where its letters were not found."""
     return None if middles is None else Script.along(text, middles.tolist(), above + ROW / 2)
@@ -148,7 +172,8 @@ def _scripts(cheque: Drawn) -> dict[str, tuple[str, Script | None]]:
     """For each field that is written its value, and the letters that say it."""
     scripts: dict[str, tuple[str, Script | None]] = {}
     for name, text, (x0, y0, x1, y1) in _named_lines(cheque):
-        line = Script.along(text, supervision.between(x0, x1, text, cheque.hand).tolist(), (y0 + y1) / 2)
+        start, end = (x1, x0) if cheque.turned else (x0, x1)  # upside down the first letter stands on the right
+        line = Script.along(text, supervision.between(start, end, text, cheque.hand).tolist(), (y0 + y1) / 2)
         before = scripts[name][1] if name in scripts else None
         scripts[name] = (cheque.truth[name], line if before is None else before + line)
     for name in ("signature", "devise"):

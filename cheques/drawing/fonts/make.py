@@ -15,7 +15,18 @@ from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
 HANDS = Path(__file__).parents[1] / "hands.py"
-PRINTED = ["roboto-condensed", "inter", "source-serif-4", "share-tech-mono"]
+PRINTED = [
+    *(
+        "roboto-condensed",
+        "inter",
+        "source-serif-4",
+        "share-tech-mono",
+        "barlow-condensed",
+        "lato",
+        "libre-baskerville",
+    ),
+    *("oswald", "pt-sans-narrow", "courier-prime", "cormorant-garamond"),
+]
 LETTERS = "".join(map(chr, range(0x20, 0x7F))) + "ÀÂÄÇÉÈÊËÎÏÔÖÙÛÜŸŒÆàâäçéèêëîïôöùûüÿœæ«»°·£€’–—×№"
 
 
