@@ -109,11 +109,11 @@ def _reading(kept: Any) -> Reading | None:
     """None where nothing is kept, or nothing that this release can read: then the cheque is read again."""
     try:
         return Reading(
-            kept["values"],
-            kept["confidence"],
-            embedding=tuple(kept["embedding"]),
+            {name: str(value) for name, value in kept["values"].items()},
+            {name: float(sure) for name, sure in kept["confidence"].items()},
+            embedding=tuple(map(float, kept["embedding"])),
             notes=tuple(kept["notes"]),
             evidence=kept["evidence"],
         )
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, AttributeError, ValueError):
         return None

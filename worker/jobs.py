@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -216,14 +216,17 @@ def reconcile(project: int) -> Result:
 
 def _count(site: Site) -> tuple[int, tuple[int, ...]]:
     """How many lessons are new or changed, and the annotations looked at: all of them, unless nothing has changed."""
-    known = mark(site.store, site.project.id, RECONCILE) or {}
+    known = mark(site.store, site.project.id, RECONCILE)
     done = len(trainings(site.store, site.project.id))
-    same = known.get("labels") == site.project.labels and known.get("trainings") == done and known.get("latest")
-    mended = known.get("unread") and (
-        known["images_from"] != site.images_from or time.time() - known["at"] > FULL_LOOK_SECONDS
-    )
-    if same and not mended and not _labels_since(site, known["latest"]):
-        return known["count"], ()
+    try:
+        same = known["labels"] == site.project.labels and known["trainings"] == done
+        mended = known["unread"] and (
+            known["images_from"] != site.images_from or time.time() - known["at"] > FULL_LOOK_SECONDS
+        )
+        if same and known["latest"] and not mended and not _labels_since(site, str(known["latest"])):
+            return int(known["count"]), ()
+    except (KeyError, TypeError, ValueError):
+        pass  # the first time, or of another release: everything is counted
     labels = site.labelled()
     count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
     now = {"labels": site.project.labels, "trainings": done, "latest": labels.latest, "count": count}
@@ -302,6 +305,9 @@ class _Marker:
     @classmethod
     def of(cls, site: Site) -> _Marker:
         try:
-            return replace(cls(), **(mark(site.store, site.project.id, PRELABEL) or {}))
-        except TypeError:  # of another release
-            return cls()
+            known = replace(cls(), **(mark(site.store, site.project.id, PRELABEL) or {}))
+        except TypeError:
+            return cls()  # of another release
+        # One whose values are of other kinds is as damaged as one that is no JSON.
+        whole = all(type(getattr(known, field.name)) is type(field.default) for field in fields(cls))
+        return known if whole else cls()
