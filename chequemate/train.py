@@ -52,9 +52,9 @@ def train(
     }
     own = settings().model_copy(update={"training_log": log or settings().training_log})
     recipe = replace(recipe_here(own), **{name: value for name, value in chosen.items() if value is not None})
+    versions = Versions(Store.of(own), project)  # which refuses what is no project, before a folder is made for it
     lessons, judged = split(folder, exam, project, own)
     console.print(f"{len(lessons)} lessons, {len(judged)} exam cheques, base {own.model}", highlight=False)
-    versions = Versions(Store.of(own), project)
     known = {version.name for version in versions.list()}
     with bars() as progress:
         stages: dict[str, object] = {}
