@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -105,10 +106,14 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         self.project = project
         self._tools = tools
         self._versions = Versions(tools.store, project)
-        own = settings_of(tools.store, tools.settings, project)
-        self._draw = Draw(tools.store, project, shares=None if own.blind else Shares(blind=0.0))
-        self._drawing = threading.Lock()
+        self._drawing = threading.Lock()  # held by whoever uses the draw
         self._seen: Serving | None = None
+
+    @cached_property
+    def _draw(self) -> Draw:
+        """Made for the first cheque: whoever only asks about a project (`/setup`) leaves nothing behind."""
+        own = settings_of(self._tools.store, self._tools.settings, self.project)
+        return Draw(self._tools.store, self.project, shares=None if own.blind else Shares(blind=0.0))
 
     def serving(self) -> Serving:
         """The champion of this moment."""

@@ -106,3 +106,17 @@ def test_ids_of_annotations_that_are_none_are_left_out(
     event = {"action": "ANNOTATIONS_CREATED", "project": 7, "annotations": several}
     assert client.post("/webhook", data=json.dumps(event), content_type="application/json").json["status"] == "noted"
     assert connection.smembers(labels_key(7)) == {b"1", b"4"}
+
+
+def test_who_only_asks_about_a_project_has_no_folder_made_for_it(tmp_path: Path) -> None:
+    client = client_of(tmp_path, FakeReader, projects=(5,), studio_url="http://127.0.0.1:1", studio_token="none")
+    assert client.post("/setup", json={"project": "999.17", "schema": CONFIG}).json == {"model_version": "base"}
+    body = {"project": 999, "label_config": CONFIG}
+    assert client.post("/read", json=body | {"tasks": [task(1, "text")]}).status_code == 200
+    for path in ("/", "/dashboard/live.json", "/dashboard/time.csv", "/metrics", "/versions", "/is_training?project=9"):
+        assert client.get(path).status_code in (200, 404)
+    nothing_served = client_of(tmp_path, FakeReader, studio_url="http://127.0.0.1:1", studio_token="none")
+    assert nothing_served.get("/").status_code == 200
+    assert not (tmp_path / "projects").exists()
+    assert client.post("/read", json=body | {"tasks": [task(1)]}).status_code == 200
+    assert (tmp_path / "projects" / "999" / "draw.jsonl").exists(), "with its first cheque it is drawn"

@@ -151,6 +151,7 @@ class FigureCache:
             self._studio = Studio.of(self._settings)
         project = self._studio.project(shelf.project)
         config = read_config(project.label_config)
+        # Not before: a project that Label Studio does not have is none here.
         shelf.draw = draw = shelf.draw or Draw(self._store, shelf.project)  # which reads on where it was
         planted, studio = PlantedRecord.of(self._store, shelf.project), self._studio
         changed = shelf.annotations.refresh(
