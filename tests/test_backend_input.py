@@ -12,8 +12,10 @@ import typer
 from flask.testing import FlaskClient
 
 from chequemate import train
-from cheques.settings import BadSettings, settings
-from store.projects import join, joined, project_number
+from cheques.settings import BadSettings, Settings, settings
+from store.database import Store
+from store.draw import Draw
+from store.projects import join, known_projects, project_number, served
 from store.versions import VersionError
 from tests.backend_parts import CONFIG, FakeReader, client_of, task
 from tests.redis_parts import RedisServer
@@ -51,12 +53,13 @@ def test_a_projects_number_is_read_in_one_way() -> None:
     assert [project_number(sent) for sent in (*NO_NUMBERS, None, True, 7.5, -7, [7])] == [None] * (len(NO_NUMBERS) + 5)
 
 
-def test_a_folder_that_is_no_project_hides_none(tmp_path: Path, client: FlaskClient) -> None:
+def test_what_is_known_under_no_number_hides_none(tmp_path: Path, client: FlaskClient) -> None:
+    store = Store(tmp_path)
     for name in ("²", "7" * 200, "local"):
-        (tmp_path / "projects" / name).mkdir(parents=True)
-        (tmp_path / "projects" / name / "project.json").touch()
-    join(tmp_path, 8)
-    assert joined(tmp_path) == [8]
+        Draw(store, name)
+        join(store, name)  # type: ignore[arg-type]
+    join(store, 8)
+    assert served(Settings(home=tmp_path, projects=())) == known_projects(store) == [8]
     assert 'project="8"' in client.get("/metrics").text
 
 
@@ -78,7 +81,7 @@ def test_a_training_for_what_is_no_project_writes_nothing(tmp_path: Path, monkey
     with pytest.raises(VersionError, match="is no project"):
         runner(app)(data, "--project", "../../elsewhere")
     settings.cache_clear()
-    assert not (tmp_path / "elsewhere").exists() and not (tmp_path / "home" / "projects").exists()
+    assert not (tmp_path / "elsewhere").exists() and known_projects(Store(tmp_path / "home")) == []
 
 
 @pytest.mark.parametrize("config", NO_CONFIGURATIONS)
@@ -108,7 +111,7 @@ def test_ids_of_annotations_that_are_none_are_left_out(
     assert connection.smembers(labels_key(7)) == {b"1", b"4"}
 
 
-def test_who_only_asks_about_a_project_has_no_folder_made_for_it(tmp_path: Path) -> None:
+def test_who_only_asks_about_a_project_leaves_nothing_behind(tmp_path: Path) -> None:
     client = client_of(tmp_path, FakeReader, projects=(5,), studio_url="http://127.0.0.1:1", studio_token="none")
     assert client.post("/setup", json={"project": "999.17", "schema": CONFIG}).json == {"model_version": "base"}
     body = {"project": 999, "label_config": CONFIG}
@@ -117,6 +120,6 @@ def test_who_only_asks_about_a_project_has_no_folder_made_for_it(tmp_path: Path)
         assert client.get(path).status_code in (200, 404)
     nothing_served = client_of(tmp_path, FakeReader, studio_url="http://127.0.0.1:1", studio_token="none")
     assert nothing_served.get("/").status_code == 200
-    assert not (tmp_path / "projects").exists()
+    assert known_projects(Store(tmp_path)) == []
     assert client.post("/read", json=body | {"tasks": [task(1)]}).status_code == 200
-    assert (tmp_path / "projects" / "999" / "draw.jsonl").exists(), "with its first cheque it is drawn"
+    assert known_projects(Store(tmp_path)) == [999], "with its first cheque it is drawn"

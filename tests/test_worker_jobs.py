@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -162,6 +163,28 @@ class TestReconcile:
         before = reconcile(7)["new"]
         monkeypatch.setattr(jobs, "labelled", lambda *_: pytest.fail("every label was fetched"))
         assert reconcile(7)["new"] == before
+
+    def test_a_label_that_changes_while_the_others_are_read_counts_at_the_next_turn(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.labelled(30)
+        retrain(7)
+        first, *_, last = [task for task in range(4, 31) if str(task) not in world.exam()]
+        whole = world.studio.changed_tasks
+
+        def read_slowly(*about: Any, **more: Any) -> Iterator[Any]:
+            for task, labels in whole(*about, **more):
+                yield task, labels if task == first else tuple(world.studio.labels_[task])
+                if task == first:  # its page is read already
+                    world.studio.annotate(first, changed="2026-02-02T10:00:01.000000Z")
+                    world.studio.annotate(last, changed="2026-02-02T10:00:02.000000Z")
+
+        with monkeypatch.context() as reading:
+            reading.setattr(world.studio, "changed_tasks", read_slowly)
+            assert reconcile(7)["new"] == 1
+        assert reconcile(7)["new"] == 2
+        monkeypatch.setattr(jobs, "labelled", lambda *_: pytest.fail("every label was fetched"))
+        assert reconcile(7)["new"] == 2
 
     def test_a_lesson_whose_image_was_mended_counts(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.labelled(30)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -47,6 +48,7 @@ log = structlog.get_logger()
 BASE = "base"
 FULL_LOOK_SECONDS = 1800.0  # how often reconcile looks at every prediction, and not only for new tasks
 RETRY_SECONDS = 60.0  # after a first run in vain for what could not be read; then twice as long each time
+LATE_SECONDS = 10.0  # a label may be there so much later than it says that it was changed
 UNLABELLED = 300  # cheques without label on which valid JSON is measured
 
 
@@ -223,24 +225,26 @@ def _count(site: Site) -> tuple[int, tuple[int, ...]]:
         mended = known["unread"] and (
             known["images_from"] != site.images_from or time.time() - known["at"] > FULL_LOOK_SECONDS
         )
-        if same and known["latest"] and not mended and not _labels_since(site, str(known["latest"])):
+        if same and not mended and not _labels_since(site, datetime.fromisoformat(known["since"])):
             return int(known["count"]), ()
     except (KeyError, TypeError, ValueError):
         pass  # the first time, or of another release: everything is counted
+    # Before the reading begins: what changes meanwhile, on a page that was read already, is found at the next turn.
+    since = site.studio.now() - timedelta(seconds=LATE_SECONDS)
     labels = site.labelled()
     count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
-    now = {"labels": site.project.labels, "trainings": done, "latest": labels.latest, "count": count}
+    now = {"labels": site.project.labels, "trainings": done, "since": since.isoformat(), "count": count}
     # Lessons whose image could not be opened count as soon as it can.
     now |= {"unread": labels.left_out.get(NO_IMAGE, 0), "images_from": site.images_from, "at": time.time()}
     set_mark(site.store, site.project.id, RECONCILE, now)
     return count, labels.annotations
 
 
-def _labels_since(site: Site, latest: str) -> bool:
-    """Was any label made or changed after the latest one counted? One deleted shows in the number of labels."""
+def _labels_since(site: Site, since: datetime) -> bool:
+    """Was any label made or changed since they were counted? One deleted shows in the number of labels."""
     # A task changes a moment after its label, and with hints and scores: that it changed says nothing of its labels.
-    changed = site.studio.changed_tasks(site.project.id, site.config, since=latest)
-    return any(label.updated_at > latest for _, labels in changed for label in labels)
+    changed = site.studio.changed_tasks(site.project.id, site.config, f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+    return any(datetime.fromisoformat(label.updated_at) > since for _, labels in changed for label in labels)
 
 
 def _why_prelabel(site: Site) -> str:

@@ -32,8 +32,8 @@ NO_IMAGE = "image cannot be read"  # why a label is left out, for as long as tha
 class Labelled:
     """The true label of each task, by its role; `left_out` counts what cannot be used, by reason.
 
-    unread: of those, whose image cannot be read. annotations: the ids of all of them, true or not. latest: when the
-    latest was changed. disagreeing: tasks on which annotators disagree.
+    unread: of those, whose image cannot be read. annotations: the ids of all of them, true or not. disagreeing: tasks
+    on which annotators disagree.
     """
 
     lessons: tuple[Label, ...]
@@ -41,7 +41,6 @@ class Labelled:
     left_out: Mapping[str, int]
     unread: tuple[Unread, ...]
     annotations: tuple[int, ...]
-    latest: str
     disagreeing: int
 
     @property
@@ -58,11 +57,10 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
     planted = PlantedRecord.of(draw.store, project)
     roles: dict[str, list[Label]] = {"lesson": [], "exam": []}
     left_out: Counter[str] = Counter()
-    unread, annotations, latest, disagreeing = list[Unread](), list[int](), "", 0
+    unread, annotations, disagreeing = list[Unread](), list[int](), 0
     for task, given in studio.changed_tasks(project, config):
         labels = tuple(checked(label, planted.get(task)).label for label in given)
         annotations += [label.annotation for label in labels]
-        latest = max([latest, *(label.updated_at for label in labels)])
         disagreeing += bool(disagreements(labels))
         label = truth(labels)
         if label is None:
@@ -77,7 +75,7 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
             continue
         roles[place.role].append(label)
     lessons, exam = tuple(roles["lesson"]), tuple(roles["exam"])
-    return Labelled(lessons, exam, left_out, tuple(unread), tuple(annotations), latest, disagreeing)
+    return Labelled(lessons, exam, left_out, tuple(unread), tuple(annotations), disagreeing)
 
 
 def place_of(task: int, url: str, draw: Draw, fetch: Fetch) -> Place:
