@@ -118,7 +118,7 @@ def read(backend: Backend) -> Response | tuple[Response, int]:
     waiting = [outcome.error for outcome in outcomes if outcome.passing]
     if waiting and backend.tools.resident.state != "ready":
         return error_line(waiting[0], 503)
-    return jsonify(version=serving.name, readings=[_as_json(outcome) for outcome in outcomes])
+    return jsonify(version=serving.name, base=model.base, readings=[_as_json(outcome) for outcome in outcomes])
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

@@ -35,9 +35,12 @@ class Key:
         return cls(project, task, image, version, form)
 
 
-def read_as(model: str, version: str) -> str:
-    """The name of a version for kept readings: another base reads otherwise under the same version's name."""
-    return f"{model} {version}"
+def read_as(base: str, version: str) -> str:
+    """The name of a version for kept readings: another base reads otherwise under the same version's name.
+
+    base: its identity, which a folder of other weights does not share (`reader.base_model.base_identity`).
+    """
+    return f"{base} {version}"
 
 
 class ReadingCache:

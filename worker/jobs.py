@@ -18,7 +18,6 @@ import redis
 import structlog
 from PIL.Image import Image
 
-from cheques.fields import Form
 from cheques.settings import Settings, settings
 from reader.base_model import base_identity, differs
 from reader.open_reader import open_reader
@@ -180,7 +179,7 @@ def prelabel(project: int) -> Result:
         version = site.serving
         try:
             pile = Pile(site.studio, project, site.config, site.draw, backend, version, site.settings, progress)
-            done = pile.prelabelled(anew=before.is_of_another(site.config.form))
+            done = pile.prelabelled(anew=bool(before.outdated(site)))
         except VersionChanged as error:
             log.info("prelabel.begins_again", project=project, reason=str(error))
             continue
@@ -256,8 +255,8 @@ def _why_prelabel(site: Site) -> str:
         return f"the project shows {site.project.model_version or 'no version'}"
     if _is_drifted(site.project) and marker.last_task:
         return "the project's sampling was changed"
-    if marker.is_of_another(site.config.form):
-        return "the form was changed"
+    if reason := marker.outdated(site):
+        return reason
     if not marker.whole and time.time() - marker.at > marker.pause:
         return "some cheques could not be read for the time being"
     if marker.unreadable and marker.images_from != site.images_from:
@@ -270,7 +269,7 @@ def _why_prelabel(site: Site) -> str:
 
 @dataclass(frozen=True)
 class _Marker:
-    """What `prelabel` did last, for which version and form. last_task: the highest id it has seen.
+    """What `prelabel` did last, for which version, form and base. last_task: the highest id it has seen.
 
     whole: nothing is left for later. fruitless: how often in a row nothing of what was left could be read.
     unreadable: cheques whose image could not be opened, by the settings of images_from.
@@ -281,6 +280,7 @@ class _Marker:
     at: float = 0.0
     whole: bool = False
     form: str = ""
+    base: str = ""
     fruitless: int = 0
     unreadable: int = 0
     images_from: str = ""
@@ -290,9 +290,13 @@ class _Marker:
         """Seconds until it is worth while to try again what could not be read: an image may never come back."""
         return min(FULL_LOOK_SECONDS, RETRY_SECONDS * 2 ** min(self.fruitless - 1, 10)) if self.fruitless else 0.0
 
-    def is_of_another(self, form: Form) -> bool:
-        """Are the predictions of its version written for another form than this?"""
-        return bool(self.form) and self.form != form.digest
+    def outdated(self, site: Site) -> str:
+        """Why the predictions of its version are written again, or nothing: they are of this form and base."""
+        base = base_identity(site.settings.model)
+        if self.form and self.form != site.config.form.digest:
+            return "the form was changed"
+        # The version may be called the same, "base" above all.
+        return f"{base} reads, the predictions are of {self.base}" if self.base and self.base != base else ""
 
     def after(self, version: str, site: Site, done: Prelabelled) -> _Marker:
         return _Marker(
@@ -301,6 +305,7 @@ class _Marker:
             at=time.time(),
             whole=not done.waiting,
             form=site.config.form.digest,
+            base=base_identity(site.settings.model),
             fruitless=self.fruitless + 1 if done.waiting and not done.read else 0,
             unreadable=done.unreadable,
             images_from=site.images_from,
