@@ -15,7 +15,7 @@ from backend.routes import REDIS_SECONDS
 from backend.webhook import project_of
 from tests.backend_parts import FakeReader, client_of, predict, task
 from tests.redis_parts import RedisServer
-from worker.queue import PRELABEL, QUEUES, RECONCILE, RETRAIN, labels_key, note_needed, queues
+from worker.queue import PRELABEL, QUEUES, RECONCILE, RETRAIN, enqueue, labels_key, note_needed, queues
 
 pytestmark = pytest.mark.integration
 
@@ -70,6 +70,15 @@ def test_start_training_enqueues_it_whatever_the_count(client: FlaskClient, conn
     job = queue.fetch_job("retrain-7")
     assert job and job.kwargs == {"project": 7, "force": True} and job.func_name == "worker.jobs.retrain"
     assert job.data.startswith(b"[")  # JSON, not pickle
+
+
+def test_start_training_is_kept_while_a_training_that_nobody_asked_for_waits(
+    client: FlaskClient, connection: redis.Redis
+) -> None:
+    enqueue(RETRAIN, 7, connection=connection)
+    assert send(client, "START_TRAINING") == "training"
+    (queue,) = queues(connection, [RETRAIN])
+    assert [job.kwargs.get("force") for job in queue.jobs] == [None, True]
 
 
 def test_new_tasks_are_prelabelled(client: FlaskClient, connection: redis.Redis) -> None:

@@ -30,13 +30,14 @@ from worker.queue import (
 
 @dataclass(frozen=True)
 class Job:
-    """What a job says of itself. seconds_left: None where it does not say."""
+    """What a job says of itself. seconds_left: None where it does not say. follows: another one waits for it to end."""
 
     name: str
     status: str
     done: int = 0
     total: int = 0
     seconds_left: float | None = None
+    follows: bool = False
 
     @property
     def share(self) -> float:
@@ -58,6 +59,11 @@ class Loop:
     away: str = ""
     failures: tuple[Failure, ...] = ()
 
+    @property
+    def follows(self) -> bool:
+        """Does a retraining wait for another one to end?"""
+        return any(job.name == RETRAIN and job.follows for job in self.jobs)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "next_in": self.next_in,
@@ -67,7 +73,13 @@ class Loop:
             "away": self.away,
             "failures": [failure.line for failure in self.failures],
             "jobs": [
-                {"name": j.name, "status": j.status, "share": j.share, "seconds_left": j.seconds_left}
+                {
+                    "name": j.name,
+                    "status": j.status,
+                    "share": j.share,
+                    "seconds_left": j.seconds_left,
+                    "follows": j.follows,
+                }
                 for j in self.jobs
             ],
         }
@@ -105,6 +117,7 @@ def _job(connection: redis.Redis, name: str, project: int) -> Job | None:
         int(told.get("done") or 0),
         int(told.get("total") or 0),
         float(left) if left is not None else None,
+        bool(told.get("follows")),
     )
 
 
