@@ -107,7 +107,7 @@ def retrain(project: int, force: bool = False) -> Result:
     site = Site.of(project)
     labels = site.labelled()
     # Here alone: one retrain of a project runs at a time, and only it uses them.
-    if gone := forget_images(site.images, (*labels.lessons, *labels.exam), site.draw):
+    if gone := forget_images(site.images, (*labels.lessons, *labels.exam)):
         log.info("images.forgotten", project=project, images=gone)
     _judge_brought(site, labels)
     count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
@@ -131,7 +131,7 @@ def _judge_brought(site: Site, labels: Labelled) -> None:
     if not waiting or not labels.exam:
         return
     form, images = site.config.form, site.images
-    exam, *_ = examples(labels.exam, form, site.draw, site.fetch, images)
+    exam, *_ = examples(labels.exam, form, site.fetch, images)
     reader = partial(open_reader, site.settings)
     for version in waiting:
         if differs(version.base, base_identity(site.settings.model)):
@@ -154,10 +154,15 @@ def _trained(site: Site, labels: Labelled) -> Version:
     from trainer.retrain import retrain as train_and_judge
 
     images, form = site.images, site.config.form
-    lessons, unusable, unread = examples(labels.lessons, form, site.draw, site.fetch, images)
-    exam, unusable_exam, unread_exam = examples(labels.exam, form, site.draw, site.fetch, images)
+    lessons, unusable, unread = examples(labels.lessons, form, site.fetch, images)
+    exam, unusable_exam, unread_exam = examples(labels.exam, form, site.fetch, images)
+    # The draw keeps the two apart by the images that their tasks had when they were drawn; one may have been replaced.
+    judged = {one.digest for one in exam}
+    twins = Counter({"also in the exam": sum(one.digest in judged for one in lessons)})
+    lessons = [one for one in lessons if one.digest not in judged]
     keep_unread(site.store, site.project.id, RETRAIN, unread + unread_exam)
-    left_out = {why.replace(" ", "_"): n for why, n in (Counter(labels.left_out) + unusable + unusable_exam).items()}
+    reasons = Counter(labels.left_out) + unusable + unusable_exam + twins
+    left_out = {why.replace(" ", "_"): n for why, n in reasons.items()}
     log.info("retrain.begins", project=site.project.id, lessons=len(lessons), exam=len(exam), left_out=left_out)
     reader = partial(open_reader, site.settings)
     return train_and_judge(
