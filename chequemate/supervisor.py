@@ -143,11 +143,10 @@ class Supervisor:
             # A worker that was killed leaves the job it had forked; two of them would train at once.
             _end_session(child.process.pid, 2.0)
         elif now >= child.due:
-            with contextlib.suppress(StackError):
+            child.started, child.due = now, 0.0
+            with contextlib.suppress(StackError, OSError):  # a full disk, say: tried again, after a longer pause
                 child.process = self._spawn(child.service)
-                child.started = now
                 self._record()
-            child.due = 0.0
 
     def _record(self) -> None:
         pids = {}

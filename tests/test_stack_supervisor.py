@@ -71,6 +71,24 @@ def test_a_child_that_keeps_dying_is_started_ever_more_rarely(supervisor: Superv
     assert "exit code 3" in said[0]
 
 
+def test_a_child_that_cannot_be_started_again_is_tried_ever_more_rarely_until_it_can(
+    supervisor: Supervisor, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chequemate.supervisor.STEADY", 0.5)
+    supervisor.start(service("worker"))
+    supervisor.wait("worker")
+    time.sleep(0.6)  # it ran well for long
+    log = supervisor.log("worker")
+    log.unlink()
+    log.mkdir()  # as on a full disk, nothing can be written there
+    os.kill(supervisor.pid("worker"), signal.SIGKILL)
+    until(lambda: len(said) == 2)
+    time.sleep(1.5)
+    assert len(said) <= 3 and [line.rsplit(" in ", 1)[1] for line in said[:2]] == ["0.5 s", "1.0 s"]
+    log.rmdir()
+    until(lambda: psutil.pid_exists(supervisor.pid("worker")))
+
+
 def test_a_child_that_dies_at_its_start_is_told_with_its_last_words(supervisor: Supervisor) -> None:
     never = Service("backend", ("sh", "-c", "echo no model; exit 1"), dict(os.environ), lambda pid: False, 5.0)
     supervisor.start(never)
