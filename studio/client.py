@@ -333,4 +333,6 @@ class Studio:
             yield from page
             if len(page) < size:
                 return
+            if page[-1]["id"] <= after:
+                raise StudioError(f"Label Studio at {self.url} sends the same page again: is there a cache in between?")
             after = page[-1]["id"]
