@@ -15,7 +15,18 @@ from backend.routes import REDIS_SECONDS
 from backend.webhook import project_of
 from tests.backend_parts import FakeReader, client_of, predict, task
 from tests.redis_parts import RedisServer
-from worker.queue import PRELABEL, QUEUES, RECONCILE, RETRAIN, enqueue, labels_key, note_needed, queues
+from worker.queue import (
+    PRELABEL,
+    QUEUES,
+    RECONCILE,
+    RETRAIN,
+    enqueue,
+    failure_key,
+    labels_key,
+    needed_key,
+    note_needed,
+    queues,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +90,20 @@ def test_start_training_is_kept_while_a_training_that_nobody_asked_for_waits(
     assert send(client, "START_TRAINING") == "training"
     (queue,) = queues(connection, [RETRAIN])
     assert [job.kwargs.get("force") for job in queue.jobs] == [None, True]
+
+
+def test_what_redis_holds_may_be_of_another_release(
+    tmp_path: Path, client: FlaskClient, connection: redis.Redis, redis_server: RedisServer
+) -> None:
+    connection.set(needed_key(7), "many")
+    connection.set(failure_key(RETRAIN, 7), '{"job": "retrain", "why": "written otherwise"}')
+    connection.set(failure_key(PRELABEL, 7), "no JSON")
+    enqueue(RETRAIN, 7, connection=connection)
+    connection.hset("rq:job:retrain-7", "meta", '{"done": "half", "total": null, "seconds_left": "soon"}')
+    assert send(client, "ANNOTATION_CREATED", **annotation(1)) == "noted"
+    page = client_of(tmp_path, FakeReader, redis_url=redis_server.url, projects=(7,))
+    loop = page.get("/dashboard/live.json?project=7").json
+    assert (loop["next_in"], loop["failures"], [job["share"] for job in loop["jobs"]]) == (19, [], [0.0])
 
 
 def test_new_tasks_are_prelabelled(client: FlaskClient, connection: redis.Redis) -> None:

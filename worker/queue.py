@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -223,7 +224,21 @@ def note_labels(connection: redis.Redis, project: int, annotations: Iterable[int
         pipe.get(needed_key(project))
         pipe.hget(f"rq:job:{_ids(RECONCILE, project)[0]}", "status")
         _, waiting, needed, counting = pipe.execute()
-    return bool(waiting >= (int(needed) if needed else every) and counting != b"queued")
+    return bool(waiting >= _number(needed, every) and counting != b"queued")
+
+
+def labels_needed(connection: redis.Redis, project: int, every: int) -> int:
+    """How many more labels start a retraining."""
+    waiting = _number(connection.scard(labels_key(project)), 0)
+    return max(0, _number(connection.get(needed_key(project)), every) - waiting)
+
+
+def _number(found: Any, otherwise: int) -> int:
+    """What Redis holds, where that is a number: another release may have written it."""
+    try:
+        return int(found)
+    except (TypeError, ValueError):
+        return otherwise
 
 
 def forget_labels(connection: redis.Redis, project: int, annotations: Iterable[int]) -> None:
@@ -297,5 +312,8 @@ def note_success(connection: redis.Redis, name: str, project: int) -> None:
 
 def failures(connection: redis.Redis, project: int) -> list[Failure]:
     """Why the last jobs of this project failed, as far as none has gone well since."""
-    found = connection.mget([failure_key(name, project) for name in QUEUES])
-    return [Failure(**json.loads(one)) for one in found if one]  # type: ignore[union-attr]
+    found = []
+    for text in connection.mget([failure_key(name, project) for name in QUEUES]):  # type: ignore[union-attr]
+        with suppress(ValueError, TypeError):  # of another release, or none
+            found.append(Failure(**json.loads(text or "null")))
+    return found

@@ -21,8 +21,7 @@ from worker.queue import (
     Failure,
     QueueAway,
     failures,
-    labels_key,
-    needed_key,
+    labels_needed,
     progress_of,
     queues,
 )
@@ -89,9 +88,7 @@ def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
     """Asked afresh each time: six short questions to Redis."""
     every = settings_of(Store.of(settings), settings, project).retrain_every
     try:
-        needed = connection.get(needed_key(project))
-        new = int(connection.scard(labels_key(project)))  # type: ignore[arg-type]
-        next_in = max(0, (int(needed) if needed else every) - new)  # type: ignore[arg-type]
+        next_in = labels_needed(connection, project, every)
         jobs = tuple(job for name in (RETRAIN, PRELABEL) if (job := _job(connection, name, project)))
         all_queues = queues(connection, QUEUES)
         return Loop(
@@ -110,15 +107,10 @@ def _job(connection: redis.Redis, name: str, project: int) -> Job | None:
     told = progress_of(connection, name, project)
     if told is None:
         return None
-    left = told.get("seconds_left")
-    return Job(
-        name,
-        str(told.get("status", "")),
-        int(told.get("done") or 0),
-        int(told.get("total") or 0),
-        float(left) if left is not None else None,
-        bool(told.get("follows")),
+    done, total, left = (
+        one if isinstance(one := told.get(about), int | float) else None for about in ("done", "total", "seconds_left")
     )
+    return Job(name, str(told.get("status", "")), int(done or 0), int(total or 0), left, bool(told.get("follows")))
 
 
 @dataclass(frozen=True)
