@@ -22,7 +22,6 @@ from store.database import Store, insert
 Features = NDArray[np.float16]
 DIMENSIONS = 64  # of the features that are kept: more tell cheques apart no better and take longer
 rows = tables.sight
-UNKNOWN = "unreadable"  # in place of the confidences of a cheque that cannot be read
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class AcquisitionCache:
             "task": str(task),
             "version": self._version,
             "form": self._form.digest,
-            "confidence": UNKNOWN if sight.confidence is None else list(sight.confidence),
+            "confidence": tables.UNREADABLE_CHEQUE if sight.confidence is None else list(sight.confidence),
             "signal": sight.signal,
             "features": None if features is None else features.tobytes(),
         }
@@ -108,7 +107,7 @@ class AcquisitionCache:
 
 def _sight(row: Any, form: Form) -> Sight | None:
     """None where the row is damaged: its cheque is asked for again."""
-    if row.confidence == UNKNOWN:
+    if row.confidence == tables.UNREADABLE_CHEQUE:
         return Sight(None)
     try:
         confidence = tuple(map(float, row.confidence))

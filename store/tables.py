@@ -143,6 +143,8 @@ reading = _table(
     sa.Column("reading", CachedJson, nullable=False),
 )
 
+UNREADABLE_CHEQUE = "unreadable"  # in place of the confidences of a cheque on which nothing can be read
+
 # What the order of labelling needs of a cheque. features: float16, of its first reading; the rest of the latest one.
 sight = _table(
     "sight",

@@ -20,7 +20,6 @@ import sqlalchemy as sa
 import structlog
 
 from store import tables
-from store.acquisition_cache import UNKNOWN
 
 log = structlog.get_logger()
 
@@ -122,7 +121,7 @@ def _take_project(connection: sa.Connection, home: Path, name: str) -> None:
             "task": str(line["task"]),
             "version": line["version"],
             "form": line["form"],
-            "confidence": UNKNOWN if line["confidence"] is None else line["confidence"],
+            "confidence": tables.UNREADABLE_CHEQUE if line["confidence"] is None else line["confidence"],
             "signal": float(line.get("signal") or 0),
             "features": before.get("features") or features,
         }

@@ -83,7 +83,7 @@ class TestPrelabel:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         world.studio.add_tasks(range(10, 20))
-        drawn(world.folder, range(10, 20))
+        drawn(world.home, range(10, 20))
         monkeypatch.setattr(prelabelling, "HINTED", 3)
         prelabel(7)
         hinted = {task.id for task in world.studio.tasks_.values() if task.hint}
