@@ -25,6 +25,7 @@ from chequemate import tether
 PATIENCE = 8.0  # seconds that a child has to end when it is asked to
 LONGEST_PAUSE = 30.0  # seconds between two starts of a child that keeps dying
 STEADY = 60.0  # a child that lived this long starts again at once when it dies
+ORPHANED = 5.0  # seconds that what a dead child had started has to end
 LOG_BYTES = 20_000_000
 
 
@@ -90,8 +91,9 @@ class Supervisor:
                 raise StackError(f"{name} was not ready in {child.service.patience:.0f} s; see {self.log(name)}")
             if self._stopping.wait(0.1):
                 raise StackError(f"{name} was stopped before it was ready; start again")
-        child.keeper = threading.Thread(target=self._keep_alive, args=(child,), name=f"keeper of {name}", daemon=True)
-        child.keeper.start()
+        if child.keeper is None:  # one is enough, however often it is waited for: two would end each other's child
+            child.keeper = threading.Thread(target=self._keep_alive, args=(child,), name=f"keep {name}", daemon=True)
+            child.keeper.start()
 
     def pid(self, name: str) -> int:
         """The process of a service as it runs now; it changes with each restart."""
@@ -113,7 +115,7 @@ class Supervisor:
                 child.process.wait()
             if child.keeper:
                 child.keeper.join()
-            if not self._has_ended(name, 5.0):
+            if not self._has_ended(name, ORPHANED):
                 self._say(f"something that {name} has started still runs")
         self._lock.close()
 
@@ -122,8 +124,8 @@ class Supervisor:
             raise StackError(f"{service.name}: {service.command[0]} does not start (no such program)")
         log = self.log(service.name)
         with log.open("ab") as output:
-            # A worker that was killed leaves the job it had begun; two of them would train at once.
-            if not _hold(output):
+            # A killed worker leaves the job it had begun, which ends a moment later; two of them would train at once.
+            if not _hold(output, ORPHANED):
                 raise StackError(f"{service.name}: something of its last start still runs; start again in a moment")
             if output.tell() > LOG_BYTES:
                 shutil.copyfile(log, log.with_suffix(".log.1"))

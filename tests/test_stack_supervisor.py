@@ -65,6 +65,32 @@ def test_a_killed_child_comes_back_and_what_it_had_started_ends(supervisor: Supe
     assert said == ["worker ended (SIGKILL); starting it again in 0.5 s"]
 
 
+def test_a_child_that_was_waited_for_twice_comes_back_once(supervisor: Supervisor, said: list[str]) -> None:
+    supervisor.start(service("redis"))
+    supervisor.wait("redis")
+    supervisor.wait("redis")
+    first = supervisor.pid("redis")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: supervisor.pid("redis") != first)
+    second = supervisor.pid("redis")
+    time.sleep(1.5)
+    assert said == ["redis ended (SIGKILL); starting it again in 0.5 s"]
+    assert supervisor.pid("redis") == second and second in session_of(second)
+
+
+def test_a_child_is_not_started_beside_what_it_left_behind(supervisor: Supervisor, said: list[str]) -> None:
+    """A job of the worker is in a process group of its own, and ends a moment after its worker."""
+    job = f"{sys.executable} -c 'import os, time; os.setpgid(0, 0); print(os.getpid(), flush=True); time.sleep(2)'"
+    supervisor.start(service("worker", ("sh", "-c", f"{job} & wait")))
+    supervisor.wait("worker")
+    until(lambda: supervisor.log("worker").read_text())
+    first, left = supervisor.pid("worker"), int(supervisor.log("worker").read_text())
+    os.kill(first, signal.SIGKILL)
+    until(lambda: supervisor.pid("worker") != first)
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+    assert len(said) == 1
+
+
 def test_a_child_that_keeps_dying_is_started_ever_more_rarely(supervisor: Supervisor, said: list[str]) -> None:
     supervisor.start(service("worker", ("sh", "-c", "sleep 0.3; exit 3")))
     supervisor.wait("worker")
