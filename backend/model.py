@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from backend.reader_thread import Resident
 from cheques.images import BadImage
 from cheques.log import place_of
 from cheques.settings import Settings
+from reader.base_model import base_identity
 from reader.reading import Adapter, ReaderError, Reading, Unreadable
 from store.blind_readings import BlindReading, note_blind_reading
 from store.database import Store, StoreError
@@ -103,18 +105,23 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         self.config = read_config(label_config)
         super().__init__(None, train_output)  # its own parser resolves entities, and stops at an encoding in the prolog
         self.project = project
+        self.base = base_identity(tools.settings.model)
         self._tools = tools
         self._versions = Versions(tools.store, project)
-        own = settings_of(tools.store, tools.settings, project)
-        self._draw = Draw(tools.store, project, shares=None if own.blind else Shares(blind=0.0))
-        self._drawing = threading.Lock()
+        self._drawing = threading.Lock()  # held by whoever uses the draw
         self._seen: Serving | None = None
+
+    @cached_property
+    def _draw(self) -> Draw:
+        """Made for the first cheque: whoever only asks about a project (`/setup`) leaves nothing behind."""
+        own = settings_of(self._tools.store, self._tools.settings, self.project)
+        return Draw(self._tools.store, self.project, shares=None if own.blind else Shares(blind=0.0))
 
     def serving(self) -> Serving:
         """The champion of this moment."""
         champion = self._versions.champion()
         name = champion.name if champion else BASE
-        serving = Serving(name, champion.adapter if champion else None, read_as(self._tools.settings.model, name))
+        serving = Serving(name, champion.adapter if champion else None, read_as(self.base, name))
         if self._seen is not None and self._seen.name != name:
             self._tools.readings.forget(str(self.project), (serving.stored_as, self._seen.stored_as))
         self._seen = serving

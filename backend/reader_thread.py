@@ -14,6 +14,7 @@ import structlog
 from PIL.Image import Image
 
 from cheques.fields import Form
+from cheques.log import place_of
 from reader.gpu_lock import Card
 from reader.reading import Adapter, Reader, ReaderError, Reading, Unreadable
 
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 LINGER = 0.02  # a batch that is not full waits for company, for this share of the time that reading takes
 RETRY_SECONDS = 10.0  # after a reader could not be opened
 CARD_SECONDS = 0.5  # how often an idle reader looks whether its card is wanted
+LONGEST_PAUSE = 5.0  # of a thread that fails at every turn: each pause is twice as long as the one before
 
 State = Literal["opening", "ready", "away", "failed", "closed"]
 
@@ -55,7 +57,7 @@ class Resident:
         self._turn = threading.Condition()
         self._failed_at = 0.0
         self._seconds = 0.0  # that the last batch took
-        self._stopping = False
+        self._stopping = threading.Event()
         self.state: State = "opening"
         self.problem = ""
         self._thread = threading.Thread(target=self._serve, name="reader", daemon=True)
@@ -65,7 +67,7 @@ class Resident:
         """A future for each image; it raises ReaderError, or Away while the card is lent."""
         wishes = [Wish(image, form, adapter, Future()) for image in images]
         with self._turn:
-            if self._stopping:
+            if self._stopping.is_set():
                 raise ReaderError("the reader is closing: ask again in a minute")
             self._wishes.extend(wishes)
             self._turn.notify()
@@ -74,19 +76,24 @@ class Resident:
     def close(self, seconds: float = 10.0) -> None:
         """Finish the batch at hand, refuse the rest, give card and memory back."""
         with self._turn:
-            self._stopping = True
+            self._stopping.set()
             self._turn.notify()
         self._thread.join(seconds)
 
     def _serve(self) -> None:
-        while not self._stopping:
+        pause = 0.0
+        while not self._stopping.wait(pause):
             try:
                 self._keep_the_card_or_not()
                 if self._reader is None and self.state != "away":
                     self._open()
                 self._answer(self._next_batch())
+                pause = 0.0
             except Exception as error:  # this thread must outlive whatever a reader raises
-                log.error("reader.thread", error=type(error).__name__)
+                log.error("reader.thread", error=type(error).__name__, place=place_of(error))
+                self._refuse(self._take_all(), ReaderError(f"the reader's thread failed ({type(error).__name__})"))
+                # What fails may fail at once and for hours, such as a home that is gone.
+                pause = min(LONGEST_PAUSE, max(0.1, 2 * pause))
         self._put_down("closed")
         self._refuse(self._take_all(), ReaderError("the reader is closing: ask again in a minute"))
 

@@ -37,13 +37,13 @@ class Backend:
         self._models: dict[int, tuple[str, ChequeModel]] = {}
         self._building = threading.Lock()
 
-    def model(self, project: int, label_config: str | None) -> ChequeModel:
+    def model(self, project: int, label_config: object) -> ChequeModel:
         """The project's model; built again only when the configuration changed. Raises BadConfig."""
         with self._building:
             known = self._models.get(project)
-            if known and label_config in (None, "", known[0]):
+            if known and (not label_config or label_config == known[0]):
                 return known[1]
-            if not label_config:
+            if not label_config or not isinstance(label_config, str):
                 raise BadConfig(f"project {project}: its labeling configuration is not known; send label_config")
             model = ChequeModel(label_config, project=project, tools=self.tools)
             self._models[project] = label_config, model
@@ -118,7 +118,7 @@ def read(backend: Backend) -> Response | tuple[Response, int]:
     waiting = [outcome.error for outcome in outcomes if outcome.passing]
     if waiting and backend.tools.resident.state != "ready":
         return error_line(waiting[0], 503)
-    return jsonify(version=serving.name, readings=[_as_json(outcome) for outcome in outcomes])
+    return jsonify(version=serving.name, base=model.base, readings=[_as_json(outcome) for outcome in outcomes])
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def webhook(backend: Backend) -> Response:
 
 def versions(backend: Backend) -> Response:
     """Newest first, the base last. Label Studio asks without saying for which project: then those of all."""
-    project = project_of(request.args.get("project") or (request.get_json(silent=True) or {}).get("project"))
+    project = project_of(request.args.get("project") or (_sent() or {}).get("project"))
     projects = list(backend.champions()) if project is None else [project]
     names = [v.name for one in projects for v in reversed(Versions(backend.tools.store, one).list())]
     champion = {} if project is None else {"champion": backend.champion(project)}
@@ -177,10 +177,19 @@ def _count(backend: Backend, project: int, outcomes: list[Outcome]) -> None:
 
 
 def _body() -> dict[str, Any]:
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict):
+    body = _sent()
+    if body is None:
         raise BadRequest("no JSON object: send one, with Content-Type application/json")
     return body
+
+
+def _sent() -> dict[str, Any] | None:
+    """The JSON object that was sent; None for whatever else it is."""
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # nested deeper than anything that means something
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _project(body: dict[str, Any]) -> int:

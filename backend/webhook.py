@@ -9,6 +9,7 @@ import redis
 import structlog
 
 from store.database import StoreError
+from store.projects import project_number
 from worker.queue import PRELABEL, RECONCILE, RETRAIN, QueueAway, enqueue, forget_labels, note_labels
 
 log = structlog.get_logger()
@@ -67,12 +68,12 @@ def annotations_of(event: Mapping[str, Any]) -> list[int]:
     """The ids of an event's annotations: one under `annotation`, several under `annotations`."""
     several = event.get("annotations")
     found = [event.get("annotation"), *(several if isinstance(several, list) else ())]
-    return [one["id"] for one in found if isinstance(one, Mapping) and isinstance(one.get("id"), int)]
+    ids = [one.get("id") for one in found if isinstance(one, Mapping)]
+    return [number for number in ids if type(number) is int and 0 < number < 2**63]
 
 
 def project_of(sent: Any) -> int | None:
     """A project's id from what Label Studio sends: {"id": 1, …}, "1.1795342822", "1" or 1."""
     if isinstance(sent, Mapping):
         sent = sent.get("id")
-    text = str(sent).split(".")[0]
-    return int(text) if text.isascii() and text.isdigit() else None
+    return project_number(str(sent).split(".")[0])

@@ -15,12 +15,12 @@ def backup(
 
     It holds pictures of cheques: keep it as safe as these. Label Studio's labels are backed up with Label Studio.
     """
-    from chequemate import files
+    from chequemate.output import check_places
     from cheques.settings import settings
     from store.backup import backup as write
     from store.database import Store
 
-    files.place(file)
+    check_places(file)
     counts = write(Store.of(settings()), file)
     typer.echo(f"{file}: {_counted(counts)}")
 

@@ -32,7 +32,7 @@ from chequemate import (
     versions,
 )
 from chequemate.doctor.verb import doctor
-from chequemate.find_stack import adopt_running
+from chequemate.stack import StackError, adopt_running
 from cheques.settings import Settings
 
 app = typer.Typer(
@@ -101,7 +101,6 @@ def _is_disk(error: Exception) -> TypeGuard[OSError]:
 
 def _is_expected(error: Exception) -> bool:
     from chequemate.report import ReportError
-    from chequemate.supervisor import StackError
     from cheques.images import BadImage
     from cheques.settings import BadSettings
     from cheques.values import BadValue

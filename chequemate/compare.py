@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from chequemate import files
-from chequemate.evaluate import bars, not_learned, warn
+from chequemate.evaluate import not_learned
+from chequemate.output import bars, check_places, warn, write_file
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -47,7 +47,7 @@ def compare(
     from trainer.compare import enough, gains_on_first
     from trainer.dataset import DataError, read_folder
 
-    files.place(json_file)
+    check_places(json_file)
     if train:
         for model in models:
             _recipe(model, settings())  # a slip in the last is said before the first is trained
@@ -81,7 +81,7 @@ def compare(
             "enough": chosen and chosen.name,
             "api_cost_per_thousand": None if price_api is None else price_api * 1000,
         }
-        files.write(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_file(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _table(

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from chequemate import files
+from chequemate.output import bars, check_places, warn, write_file
 from chequemate.read import adapter_named
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from trainer.dataset import Example
 
 console = Console()
-WARNED = 5  # lines about cheques left out; the rest are counted
 
 
 def evaluate(
@@ -36,7 +34,7 @@ def evaluate(
     from trainer.dataset import read_folder
     from trainer.evaluate import evaluate as judge
 
-    files.place(json_file)
+    check_places(json_file)
     examples, problems = read_folder(folder, CHEQUE)
     warn(problems)
     adapter = adapter_named(settings(), project, version)
@@ -54,7 +52,7 @@ def evaluate(
     content = scores.as_json()
     console.print(scores_table(content))
     if json_file:
-        files.write(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_file(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def not_learned(examples: list[Example], adapter: Adapter | None, folder: Path) -> list[Example]:
@@ -89,19 +87,6 @@ def scores_table(scores: dict[str, Any], title: str = "") -> Table:
     if scores["seconds_per_cheque"] is not None:
         table.add_row("seconds a cheque", f"{scores['seconds_per_cheque']:.2f}")
     return table
-
-
-def warn(problems: list[str]) -> None:
-    """The first lines of what was left out, and how many more there are."""
-    for line in problems[:WARNED]:
-        console.print(f"left out: {line}", style="yellow", markup=False, soft_wrap=True)
-    if len(problems) > WARNED:
-        console.print(f"left out: {len(problems) - WARNED} more", style="yellow")
-
-
-def bars() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
 
 
 def _percent(rate: float | None) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from store.draw import Place
     from store.versions import Version
 
 
@@ -35,13 +34,13 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
     if project not in known_projects(store):
         raise typer.BadParameter(f"nothing is kept of project {project} in {own.home}", param_hint="--project")
     # Before Label Studio is asked: what comes in meanwhile is none of those that are gone.
-    known = {one.task: one for one in Draw(store, project).places()}
-    gone = known.keys() - {str(task.id) for task in studio.tasks(project, config)}
+    known = {one.task for one in Draw(store, project).places()}
+    gone = known - {str(task.id) for task in studio.tasks(project, config)}
     if not gone:
         typer.echo(f"Label Studio has every cheque that was seen of project {project}: nothing to forget.")
         return
     versions = Versions(store, project).list()
-    removed = {"images": _remove_images(images_of(store, project), known, gone)} | forget_tasks(store, project, gone)
+    removed = {"images": _remove_images(images_of(store, project), gone)} | forget_tasks(store, project, gone)
     removed["reports"] = sum(_remove_report(version, gone) for version in versions)
     typer.echo(f"gone from Label Studio: {len(gone)}")
     counts = ", ".join(f"{what} {count}" for what, count in removed.items() if count)
@@ -54,14 +53,11 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
         )
 
 
-def _remove_images(images: Path, known: Mapping[str, Place], gone: Set[str]) -> int:
-    """But for those that another task shows as well."""
-    left = {place.digest for task, place in known.items() if task not in gone}
-    paths = {images / f"{known[task].digest}.png" for task in gone if known[task].digest not in left}
-    there = [path for path in paths if path.exists()]
-    for path in there:
+def _remove_images(images: Path, gone: Set[str]) -> int:
+    paths = [path for path in images.glob("*.png") if path.name.partition("-")[0] in gone]
+    for path in paths:
         path.unlink(missing_ok=True)
-    return len(there)
+    return len(paths)
 
 
 def _remove_report(version: Version, gone: Set[str]) -> bool:

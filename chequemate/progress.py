@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from chequemate import files
+from chequemate.output import check_places, write_file
 
 if TYPE_CHECKING:
     from trainer.progress import Progress
@@ -38,7 +38,7 @@ def progress(
     from store.versions import Versions
     from trainer.progress import as_json, keep_curve, progress_of
 
-    files.place(json_file, plot)
+    check_places(json_file, plot)
     store = Store.of(settings())
     versions = Versions(store, project)
     found = progress_of(versions)
@@ -52,11 +52,11 @@ def progress(
     else:
         _show(found, target)
     if json_file is not None and not on_screen:
-        files.write(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        write_file(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     if plot is not None:
         from trainer.plots import learning_curve
 
-        files.write(plot, learning_curve(content))
+        write_file(plot, learning_curve(content))
 
 
 def _show(found: Progress, target: float | None) -> None:

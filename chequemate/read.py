@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chequemate import files
+from chequemate.output import check_places
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +34,7 @@ def read(
     from cheques.settings import settings
     from reader.open_reader import reader_here
 
-    files.place(sheet)
+    check_places(sheet)
     if sheet and sheet.suffix.lower() not in SUFFIXES:
         raise typer.BadParameter(f"{sheet}: no image is written like that; end it in {', '.join(SUFFIXES)}")
     paths = [*image_paths(images)]

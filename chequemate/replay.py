@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from chequemate import files
+from chequemate.output import check_places, write_file
 
 console = Console()
 
@@ -54,7 +54,7 @@ def replay(
         seeds, start, steps, to, pool, test, epochs = min(seeds, 2), 8, 2, 16, 40, 24, 1
     if not start + steps - 1 <= to <= pool:
         raise typer.BadParameter("the labels must rise at every step from --start to --to, and the --pool hold as many")
-    files.place(json_file, plot)
+    check_places(json_file, plot)
     labels = tuple(round(start + (to - start) * number / (steps - 1)) for number in range(steps))
     plan = Plan(
         strategies=names,
@@ -70,9 +70,9 @@ def replay(
     found = result(plan)
     console.print(table(found))
     if json_file:
-        files.write(json_file, json.dumps(found, indent=1) + "\n")
+        write_file(json_file, json.dumps(found, indent=1) + "\n")
     if plot:
-        files.write(plot, replay_curves(found))
+        write_file(plot, replay_curves(found))
 
 
 @contextmanager

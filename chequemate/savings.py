@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chequemate import files
+from chequemate.output import check_places, write_file
 
 if TYPE_CHECKING:
     from study.quality import Caught
@@ -33,7 +33,7 @@ def savings(
 
     if project is None and export is None:
         raise typer.BadParameter("give --project N, or --export FILE")
-    files.place(json_out)
+    check_places(json_out)
     work = _work(project, export)
     found, seen = computed(work, goal), caught(work)
     if json_out is None or str(json_out) != "-":
@@ -45,7 +45,7 @@ def savings(
         if str(json_out) == "-":
             sys.stdout.write(text + "\n")
         else:
-            files.write(json_out, text + "\n")
+            write_file(json_out, text + "\n")
 
 
 def _work(project: int | None, export: Path | None) -> list[TimedAnnotation]:

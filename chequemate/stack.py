@@ -15,7 +15,6 @@ from types import TracebackType
 from pydantic import HttpUrl, SecretStr
 
 from chequemate import services
-from chequemate.find_stack import ENVIRONMENT
 from chequemate.services import HOST
 from chequemate.supervisor import Service, StackError, Supervisor
 from cheques.settings import Settings, keep_private
@@ -23,6 +22,7 @@ from cheques.settings import Settings, keep_private
 __all__ = ["Secrets", "Stack", "StackError", "Supervisor"]
 
 PORTS = {"redis": 6390, "label-studio": 8080, "backend": 9090}
+ENVIRONMENT = "environment.json"  # in the stack's folder while it runs: what other verbs need to find it
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,19 @@ class Secrets:
     studio_token: str
     backend_password: str
     redis_password: str
+
+    @classmethod
+    def kept_in(cls, path: Path) -> Secrets:
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return cls(**json.loads(path.read_text()))
+        made = cls(
+            studio_password=secrets.token_urlsafe(12),
+            studio_token=secrets.token_hex(20),
+            backend_password=secrets.token_urlsafe(18),
+            redis_password=secrets.token_urlsafe(18),
+        )
+        services.write_private(path, json.dumps(asdict(made), indent=1))
+        return made
 
 
 class Stack:
@@ -58,11 +71,38 @@ class Stack:
         self._parts = tuple(part for part in parts if part != "redis" or not self._redis_is_theirs)
         self._running: set[str] = set()
         self.supervisor = Supervisor(self._folder, say)
-        self.secrets = _secrets(settings.home / "secrets.json")
-        self._ports = _ports(self._folder / "ports.json", self._parts, usual_ports)
+        self.secrets = Secrets.kept_in(settings.home / "secrets.json")
         self.files = settings.files_root or settings.home / "files"
         self.files.mkdir(parents=True, exist_ok=True)
-        self.settings = self._completed(settings)
+
+        # The ports of the last time where they are free, so that bookmarks and registrations hold; else free ones.
+        known = self._folder / "ports.json"
+        try:
+            last = json.loads(known.read_text())
+        except (OSError, ValueError):
+            last = {}
+        self._ports: dict[str, int] = {}
+        for part in PORTS:
+            wanted = int(last.get(part, usual_ports[part]))
+            self._ports[part] = free_port(wanted) if part in self._parts else wanted
+        known.write_text(json.dumps(self._ports))
+
+        updates: dict[str, object] = {
+            "home": settings.home,
+            "password": settings.password or SecretStr(self.secrets.backend_password),
+        }
+        if "label-studio" in self._parts:
+            updates |= {
+                "studio_url": HttpUrl(f"http://{HOST}:{self._ports['label-studio']}"),
+                "studio_token": SecretStr(self.secrets.studio_token),
+                "files_root": self.files.resolve(),
+                "host": HOST,
+            }
+        if "label-studio" in self._parts or "backend_url" not in settings.model_fields_set:
+            updates["backend_url"] = HttpUrl(f"http://{HOST}:{self._ports['backend']}")
+        if "redis_url" not in settings.model_fields_set:
+            updates["redis_url"] = f"redis://:{self.secrets.redis_password}@{HOST}:{self._ports['redis']}/0"
+        self.settings = settings.model_copy(update=updates)
 
     @property
     def studio_url(self) -> str:
@@ -99,8 +139,10 @@ class Stack:
         """Start what does not run yet (or of that `only` these), and wait; `ready` hears of each part that is up."""
         due = [part for part in self._parts if part not in self._running and (not only or part in only)]
         try:
-            if self._redis_is_theirs:
-                _must_answer(self.settings.redis_url)
+            if self._redis_is_theirs and not services.redis_answers(self.settings.redis_url):
+                raise StackError(
+                    "Redis does not answer at REDIS_URL: start it, or unset REDIS_URL to have one started here"
+                )
             for part in due:
                 self.supervisor.start(self._service(part))
                 self._running.add(part)
@@ -127,37 +169,28 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def _completed(self, settings: Settings) -> Settings:
-        updates: dict[str, object] = {
-            "home": settings.home,
-            "password": settings.password or SecretStr(self.secrets.backend_password),
-        }
-        if "label-studio" in self._parts:
-            updates |= {
-                "studio_url": HttpUrl(f"http://{HOST}:{self._ports['label-studio']}"),
-                "studio_token": SecretStr(self.secrets.studio_token),
-                "files_root": self.files.resolve(),
-                "host": HOST,
-            }
-        if "label-studio" in self._parts or "backend_url" not in settings.model_fields_set:
-            updates["backend_url"] = HttpUrl(f"http://{HOST}:{self._ports['backend']}")
-        if "redis_url" not in settings.model_fields_set:
-            updates["redis_url"] = f"redis://:{self.secrets.redis_password}@{HOST}:{self._ports['redis']}/0"
-        return settings.model_copy(update=updates)
-
     def _service(self, part: str) -> Service:
-        port = self._ports.get(part, 0)
+        port, keys = self._ports.get(part, 0), self.secrets
         match part:
             case "redis":
-                return services.redis(self._folder / "redis", port, self.secrets.redis_password)
+                return services.redis(self._folder / "redis", port, keys.redis_password)
             case "label-studio":
-                keys = self.secrets
                 place = self._folder / "label-studio"
                 return services.label_studio(place, port, self.files, keys.studio_password, keys.studio_token)
             case "backend":
                 return services.backend(port, self.environment(), self.settings.host)
             case _:
                 return services.worker(self.environment(), self.settings.redis_url)
+
+
+def adopt_running() -> None:
+    """Let this process find the stack that runs under its home, if one does; what the user set stays as it is."""
+    with contextlib.suppress(ValueError):  # wrong settings are told of by whoever needs them
+        own = Settings()
+        with contextlib.suppress(OSError):
+            for name, text in json.loads((own.home / "stack" / ENVIRONMENT).read_text()).items():
+                if name.removeprefix("CHEQUEMATE_").lower() not in own.model_fields_set:
+                    os.environ.setdefault(name, text)
 
 
 def free_port(wanted: int = 0) -> int:
@@ -170,34 +203,6 @@ def free_port(wanted: int = 0) -> int:
     raise StackError("this machine has no free port on 127.0.0.1: close some programs")
 
 
-def _ports(path: Path, parts: tuple[str, ...], usual: Mapping[str, int]) -> dict[str, int]:
-    """The ports of the last time where they are free, so that bookmarks and registrations hold; else free ones."""
-    try:
-        last = json.loads(path.read_text())
-    except (OSError, ValueError):
-        last = {}
-    ports: dict[str, int] = {}
-    for part in PORTS:
-        wanted = int(last.get(part, usual[part]))
-        ports[part] = free_port(wanted) if part in parts else wanted
-    path.write_text(json.dumps(ports))
-    return ports
-
-
-def _secrets(path: Path) -> Secrets:
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        return Secrets(**json.loads(path.read_text()))
-    made = Secrets(
-        studio_password=secrets.token_urlsafe(12),
-        studio_token=secrets.token_hex(20),
-        backend_password=secrets.token_urlsafe(18),
-        redis_password=secrets.token_urlsafe(18),
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    services.write_private(path, json.dumps(asdict(made), indent=1))
-    return made
-
-
 def _text(value: object) -> str:
     """A setting as the environment writes it."""
     if isinstance(value, SecretStr):
@@ -207,8 +212,3 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return json.dumps(value)
     return str(value)
-
-
-def _must_answer(redis_url: str) -> None:
-    if not services.redis_answers(redis_url):
-        raise StackError("Redis does not answer at REDIS_URL: start it, or unset REDIS_URL to have one started here")

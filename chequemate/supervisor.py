@@ -1,24 +1,31 @@
-"""Child processes that are kept alive: started in sessions of their own, restarted when they die, ended as a whole."""
+"""Child processes that are kept alive: restarted when they die, and ended with this process, however it ends.
+
+No pid is ever written down: after a reboot, or once it was given again, it would name a stranger. Beside each child
+stands a guard (`chequemate/tether.py`) that ends it when this process is gone. Whether it has ended is seen from its
+log, which is locked: the lock holds as long as any process that inherited the log lives.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
-import os
+import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-import psutil  # type: ignore[import-untyped]
+from chequemate import tether
 
+PATIENCE = 8.0  # seconds that a child has to end when it is asked to
 LONGEST_PAUSE = 30.0  # seconds between two starts of a child that keeps dying
 STEADY = 60.0  # a child that lived this long starts again at once when it dies
+ORPHANED = 5.0  # seconds that what a dead child had started has to end
 LOG_BYTES = 20_000_000
 
 
@@ -41,33 +48,36 @@ class Service:
 class Child:
     service: Service
     process: subprocess.Popen[bytes]
-    started: float
-    up: bool = False  # was ready once: from then on it is restarted when it dies
-    failures: int = 0
-    due: float = 0.0  # when to start it again, by the monotonic clock; 0: it runs
+    keeper: threading.Thread | None = None  # restarts it when it dies, once it was ready
+
+    def let_go(self) -> None:
+        """Close the pipe that its guard reads: the guard ends it, and what it has started."""
+        assert self.process.stdin
+        self.process.stdin.close()
 
 
 class Supervisor:
-    """Keeps services alive under `folder` (its lock, the pids, the logs). One supervisor a folder at a time."""
+    """Keeps services alive under `folder` (its lock, the logs). One supervisor a folder at a time; else StackError."""
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder = folder
         self._say = say
         self._children: dict[str, Child] = {}
-        self._mutex = threading.RLock()
         self._stopping = threading.Event()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(folder / "lock")
-        # Whoever held this lock before may have been killed, and its children live on.
-        _end(self._recorded())
-        self._watch = threading.Thread(target=self._keep_alive, name="supervisor", daemon=True)
-        self._watch.start()
+        self._lock = (folder / "lock").open("w")
+        if not _hold(self._lock):
+            self._lock.close()
+            raise StackError(f"{folder} is in use by another `chequemate demo`: stop that one first")
+        # Whoever held this lock before may have been killed a moment ago, and its children are still ending.
+        for log in sorted((folder / "logs").glob("*.log")):
+            if not self._has_ended(log.stem, PATIENCE + 5):
+                self._lock.close()
+                raise StackError(f"{log.stem} of an earlier start still runs and writes {log}: end it by hand")
 
     def start(self, service: Service) -> None:
         """Start it and return at once; `wait` tells when it is ready."""
-        with self._mutex:
-            self._children[service.name] = Child(service, self._spawn(service), time.monotonic())
-            self._record()
+        self._children[service.name] = Child(service, self._spawn(service))
 
     def wait(self, name: str) -> None:
         """Until the service is ready. Raises StackError, with its last words, where it dies or takes too long."""
@@ -75,12 +85,15 @@ class Supervisor:
         deadline = time.monotonic() + child.service.patience
         while not child.service.ready(child.process.pid):
             if child.process.poll() is not None:
-                raise StackError(f"{name} ended at its start ({self._last_line(name)}); see {self.log(name)}")
+                lines = self.log(name).read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+                raise StackError(f"{name} ended at its start ({lines[-1][:200]}); see {self.log(name)}")
             if time.monotonic() > deadline:
                 raise StackError(f"{name} was not ready in {child.service.patience:.0f} s; see {self.log(name)}")
             if self._stopping.wait(0.1):
                 raise StackError(f"{name} was stopped before it was ready; start again")
-        child.up = True
+        if child.keeper is None:  # one is enough, however often it is waited for: two would end each other's child
+            child.keeper = threading.Thread(target=self._keep_alive, args=(child,), name=f"keep {name}", daemon=True)
+            child.keeper.start()
 
     def pid(self, name: str) -> int:
         """The process of a service as it runs now; it changes with each restart."""
@@ -89,136 +102,77 @@ class Supervisor:
     def log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
 
-    def stop(self, names: Iterable[str] = (), patience: float = 8.0) -> None:
-        """End these services, or all (in the reverse order of their start), with everything that they started."""
-        every = not names
-        with self._mutex:
-            if every:
-                self._stopping.set()
-            chosen = [self._children.pop(name) for name in list(names) or [*reversed(self._children)]]
-        if every and self._watch is not threading.current_thread():
-            self._watch.join(timeout=5)
-        for child in chosen:
-            _end_session(child.process.pid, patience, child.process)
-        with self._mutex:
-            self._record()
-            if every:
-                self._lock.close()
+    def stop(self) -> None:
+        """End all services, the last started first, with everything that they started."""
+        self._stopping.set()
+        while self._children:
+            name, child = self._children.popitem()
+            child.let_go()
+            try:
+                child.process.wait(PATIENCE + 2)
+            except subprocess.TimeoutExpired:  # somebody has killed its guard
+                child.process.kill()
+                child.process.wait()
+            if child.keeper:
+                child.keeper.join()
+            if not self._has_ended(name, ORPHANED):
+                self._say(f"something that {name} has started still runs")
+        self._lock.close()
 
     def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
+        if not shutil.which(service.command[0]):
+            raise StackError(f"{service.name}: {service.command[0]} does not start (no such program)")
         log = self.log(service.name)
-        if log.exists() and log.stat().st_size > LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
-            try:
-                # A session of its own: Ctrl-C in the terminal reaches us alone, and we end it with all it started.
-                return subprocess.Popen(
-                    service.command,
-                    env=dict(service.environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    umask=0o077,  # what they write holds pictures of cheques and tokens
-                )
-            except OSError as error:
-                raise StackError(f"{service.name}: {service.command[0]} does not start ({error.strerror})") from None
+            # A killed worker leaves the job it had begun, which ends a moment later; two of them would train at once.
+            if not _hold(output, ORPHANED):
+                raise StackError(f"{service.name}: something of its last start still runs; start again in a moment")
+            if output.tell() > LOG_BYTES:
+                shutil.copyfile(log, log.with_suffix(".log.1"))
+                output.truncate(0)
+            return subprocess.Popen(
+                (sys.executable, "-IS", tether.__file__, str(PATIENCE), *service.command),
+                env=dict(service.environment),
+                stdin=subprocess.PIPE,  # the guard reads it; the program's own is empty
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C in the terminal reaches us alone, and we end them in order
+                umask=0o077,  # what they write holds pictures of cheques and tokens
+            )
 
-    def _keep_alive(self) -> None:
-        while not self._stopping.wait(0.1):
-            with self._mutex:
-                for child in self._children.values():
-                    self._look_after(child)
-
-    def _look_after(self, child: Child) -> None:
-        now = time.monotonic()
-        code = child.process.poll()
-        if code is None or not child.up:
-            return
-        if not child.due:
-            child.failures = 1 if now - child.started > STEADY else child.failures + 1
-            pause = min(LONGEST_PAUSE, 0.25 * 2**child.failures)
-            child.due = now + pause
-            self._say(f"{child.service.name} ended ({_reason(code)}); starting it again in {pause:.1f} s")
-            # A worker that was killed leaves the job it had forked; two of them would train at once.
-            _end_session(child.process.pid, 2.0)
-        elif now >= child.due:
-            with contextlib.suppress(StackError):
+    def _keep_alive(self, child: Child) -> None:
+        failures, started = 0, time.monotonic()
+        while True:
+            code = child.process.wait()
+            child.let_go()
+            if self._stopping.is_set():
+                return
+            failures = 1 if time.monotonic() - started > STEADY else failures + 1
+            pause = min(LONGEST_PAUSE, 0.25 * 2**failures)
+            reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            self._say(f"{child.service.name} ended ({reason}); starting it again in {pause:.1f} s")
+            if self._stopping.wait(pause):
+                return
+            started = time.monotonic()
+            with contextlib.suppress(StackError, OSError):  # a full disk, say: the next round tells, and tries again
                 child.process = self._spawn(child.service)
-                child.started = now
-                self._record()
-            child.due = 0.0
+            if self._stopping.is_set():
+                child.let_go()
 
-    def _record(self) -> None:
-        pids = {}
-        for name, child in self._children.items():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                pids[name] = {"pid": child.process.pid, "created": psutil.Process(child.process.pid).create_time()}
-        part = self.folder / "pids.json.part"
-        part.write_text(json.dumps(pids))
-        part.replace(self.folder / "pids.json")
-
-    def _recorded(self) -> list[tuple[int, float]]:
-        try:
-            pids = json.loads((self.folder / "pids.json").read_text())
-            return [(int(one["pid"]), float(one["created"])) for one in pids.values()]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return []  # none, or half written by a crash: nothing of ours is known
-
-    def _last_line(self, name: str) -> str:
-        lines = self.log(name).read_text(errors="replace").strip().splitlines()
-        return lines[-1][:200] if lines else "it said nothing"
+    def _has_ended(self, name: str, patience: float) -> bool:
+        with self.log(name).open("ab") as log:
+            return _hold(log, patience)
 
 
-def _lock(path: Path) -> IO[str]:
-    handle = path.open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise StackError(f"{path.parent} is in use by another `chequemate demo`: stop that one first") from None
-    return handle
-
-
-def _end(recorded: Iterable[tuple[int, float]]) -> None:
-    """End what an earlier supervisor left, if the pid still is that very process (or its session outlived it)."""
-    for pid, created in recorded:
-        try:
-            same = abs(psutil.Process(pid).create_time() - created) < 1.0
-        except psutil.NoSuchProcess:
-            same = True  # a pid is not given again while a session bears it
-        if same:
-            _end_session(pid, 5.0)
-
-
-def _session(sid: int) -> list[psutil.Process]:
-    found = []
-    for pid in psutil.pids():
-        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            if os.getsid(pid) == sid:
-                process = psutil.Process(pid)
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-    return found
-
-
-def _end_session(sid: int, patience: float, process: subprocess.Popen[bytes] | None = None) -> None:
-    """Ask every process of the session to end, and after `patience` seconds make it."""
+def _hold(file: IO[Any], patience: float = 0.0) -> bool:
+    """Lock the file for this process and all that inherit it; False: others have it, even after so many seconds."""
     deadline = time.monotonic() + patience
-    asked: set[int] = set()
-    while members := _session(sid):
-        late = time.monotonic() > deadline
-        for member in members:
-            if late or member.pid not in asked:
-                asked.add(member.pid)
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    member.send_signal(signal.SIGKILL if late else signal.SIGTERM)
-        if process is not None:
-            process.poll()
-        time.sleep(0.05)
-    if process is not None:
-        process.wait()
-
-
-def _reason(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from chequemate import files
-from chequemate.evaluate import bars, warn
+from chequemate.output import bars, check_places, warn, write_file
 
 if TYPE_CHECKING:
     from cheques.settings import Settings
@@ -42,7 +41,7 @@ def train(
     from trainer.presets import recipe_here
     from trainer.retrain import Step, retrain
 
-    files.place(json_file)
+    check_places(json_file)
     chosen: dict[str, Any] = {
         "epochs": epochs,
         "rank": rank,
@@ -52,9 +51,9 @@ def train(
     }
     own = settings().model_copy(update={"training_log": log or settings().training_log})
     recipe = replace(recipe_here(own), **{name: value for name, value in chosen.items() if value is not None})
+    versions = Versions(Store.of(own), project)  # which refuses what is no project, before a folder is made for it
     lessons, judged = split(folder, exam, project, own)
     console.print(f"{len(lessons)} lessons, {len(judged)} exam cheques, base {own.model}", highlight=False)
-    versions = Versions(Store.of(own), project)
     known = {version.name for version in versions.list()}
     with bars() as progress:
         stages: dict[str, object] = {}
@@ -85,7 +84,7 @@ def train(
         console.print(f"{version.name} was made of these very lessons before: nothing was trained")
     _tell(version)
     if json_file:
-        files.write(json_file, _report(version))
+        write_file(json_file, _report(version))
 
 
 def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> tuple[list[Example], list[Example]]:

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         None, description="basic-auth password; without one the backend listens on loopback only"
     )
 
-    projects: Annotated[tuple[int, ...], NoDecode] = Field(
+    projects: Annotated[tuple[Annotated[int, Field(ge=1, lt=10**18)], ...], NoDecode] = Field(
         (), description="Label Studio projects to serve, beside those joined by `chequemate connect`"
     )
     retrain_every: int = Field(20, ge=1, description="new or changed lessons that start a retraining")

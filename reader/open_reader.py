@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 from cheques.settings import Settings
 from reader.gpu_lock import card_here
-from reader.reading import Reader
+from reader.reading import Reader, ReaderError
 
 
 def open_reader(settings: Settings) -> Reader:
@@ -16,7 +16,12 @@ def open_reader(settings: Settings) -> Reader:
         from reader.remote.remote_reader import RemoteReader
 
         return RemoteReader(settings)
-    from reader.local.local_reader import LocalReader  # imports torch, which a remote reader does without
+    try:
+        from reader.local.local_reader import LocalReader  # imports torch, which a remote reader does without
+    except ModuleNotFoundError as error:
+        raise ReaderError(
+            f"reading in this process needs {error.name}: install chequemate[local], or set CHEQUEMATE_READER_URL"
+        ) from None
 
     return LocalReader(settings)
 

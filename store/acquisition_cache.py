@@ -44,10 +44,10 @@ class AcquisitionCache:
         self._features: dict[int, Features] = {}
         with store.look() as connection:
             for row in connection.execute(sa.select(rows).where(rows.c.project == self._project)):
-                task, confidence = int(row.task), row.confidence
-                if row.version == version and row.form == form.digest:
-                    self._sights[task] = Sight(None if confidence is None else tuple(confidence), row.signal)
-                if row.features is not None:
+                task = int(row.task)
+                if row.version == version and row.form == form.digest and (sight := _sight(row, form)):
+                    self._sights[task] = sight
+                if row.features is not None and len(row.features) == 2 * DIMENSIONS:
                     self._features[task] = np.frombuffer(row.features, np.float16)
 
     def __contains__(self, task: int) -> bool:
@@ -85,7 +85,7 @@ class AcquisitionCache:
             "task": str(task),
             "version": self._version,
             "form": self._form.digest,
-            "confidence": None if sight.confidence is None else list(sight.confidence),
+            "confidence": tables.UNREADABLE_CHEQUE if sight.confidence is None else list(sight.confidence),
             "signal": sight.signal,
             "features": None if features is None else features.tobytes(),
         }
@@ -103,6 +103,17 @@ class AcquisitionCache:
 
     def has_features(self, task: int) -> bool:
         return task in self._features
+
+
+def _sight(row: Any, form: Form) -> Sight | None:
+    """None where the row is damaged: its cheque is asked for again."""
+    if row.confidence == tables.UNREADABLE_CHEQUE:
+        return Sight(None)
+    try:
+        confidence = tuple(map(float, row.confidence))
+    except (TypeError, ValueError):
+        return None
+    return Sight(confidence, row.signal) if len(confidence) == len(form.names) else None
 
 
 def signal(reading: Reading) -> float:

@@ -22,7 +22,8 @@ def annotation_copy(store: Store, project: int, format: int) -> tuple[dict[int, 
         if not isinstance(mark, dict) or mark.get("format") != format:
             return {}, ""
         found = connection.execute(sa.select(rows.c.task, rows.c.rows).where(rows.c.project == str(project)))
-        return {int(task): listed for task, listed in found}, str(mark["since"])
+        by_task = {int(task): listed for task, listed in found}
+        return ({}, "") if None in by_task.values() else (by_task, str(mark["since"]))
 
 
 def update_annotation_copy(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-import sqlalchemy as sa
-
 from store import tables
-from store.database import Store, upsert
+from store.database import Store
 from store.marks import UNREAD
 
 AT_ONCE = 500  # values that one query may name
@@ -34,11 +32,9 @@ def forget_tasks(store: Store, project: int, tasks: Set[str]) -> dict[str, int]:
                 ).rowcount
                 for some in _chunks(tasks)
             )
-        marks = tables.mark.c
-        query = sa.select(marks.value).where(marks.project == str(project), marks.name == UNREAD)
-        unread = connection.execute(query).scalar_one_or_none() or {}
-        left = {job: [line for line in lines if str(line[0]) not in tasks] for job, lines in unread.items()}
-        upsert(connection, tables.mark, [{"project": str(project), "name": UNREAD, "value": left}])
+        # Its lines may name what is on a cheque; each job says again what it finds.
+        marks = tables.mark
+        connection.execute(marks.delete().where(marks.c.project == str(project), marks.c.name == UNREAD))
     store.clear_traces()
     return counts
 

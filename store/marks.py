@@ -58,7 +58,7 @@ def keep_unread(store: Store, project: int, job: str, found: Iterable[Unread]) -
     """What this job found now, in place of what it found before. A full disk only means that it is not shown."""
     listed = [[one.task, one.why, one.reason] for one in found]
     with suppress(StoreError), store.begin(str(project)) as connection:
-        past = _of(connection, project, UNREAD) or {}
+        past = _by_job(_of(connection, project, UNREAD))
         if past.get(job) != listed:
             value = past | {job: listed}
             upsert(connection, rows, [{"project": str(project), "name": UNREAD, "value": value}])
@@ -66,5 +66,14 @@ def keep_unread(store: Store, project: int, job: str, found: Iterable[Unread]) -
 
 def unread(store: Store, project: int) -> tuple[Unread, ...]:
     """By task, each once, whatever job found it."""
-    lines = [Unread(*line) for found in (mark(store, project, UNREAD) or {}).values() for line in found]
+    found = _by_job(mark(store, project, UNREAD))
+    lines = [Unread(task, why, reason) for listed in found.values() for task, why, reason in listed]
     return tuple(one for _, one in sorted({one.task: one for one in lines}.items()))
+
+
+def _by_job(kept: Any) -> dict[str, list[list[Any]]]:
+    """{} where it is damaged: each job says again what it found."""
+    try:
+        return {str(job): [[int(task), why, str(reason)] for task, why, reason in lines] for job, lines in kept.items()}
+    except (TypeError, ValueError, AttributeError):
+        return {}

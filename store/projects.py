@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,12 @@ class BadProjectSetting(ValueError):
     """A setting that a project cannot have, or a value that it cannot take: one line."""
 
 
+def project_number(sent: object) -> int | None:
+    """A project's number as somebody outside sends it, as text or in JSON; None for whatever else it is."""
+    # Not str.isdigit, to which "²" is a digit, and no longer than a database counts.
+    return int(text) or None if re.fullmatch("[0-9]{1,18}", text := str(sent)) else None
+
+
 def join(store: Store, project: int) -> None:
     """Serve this project from now on; again does no harm."""
     with store.begin(str(project)) as connection:
@@ -40,13 +47,14 @@ def served(settings: Settings) -> list[int]:
     """Every project to serve: those joined by `chequemate connect`, and those of CHEQUEMATE_PROJECTS."""
     with Store.of(settings).look() as connection:
         names = connection.execute(sa.select(rows.c.id).where(rows.c.joined.is_not(None))).scalars()
-        return sorted({*(int(name) for name in names if name.isdecimal()), *settings.projects})
+        return sorted({*(number for name in names if (number := project_number(name))), *settings.projects})
 
 
 def known_projects(store: Store) -> list[int]:
     """Every Label Studio project that anything is known of."""
     with store.look() as connection:
-        return sorted(int(name) for name in connection.execute(sa.select(rows.c.id)).scalars() if name.isdecimal())
+        names = connection.execute(sa.select(rows.c.id)).scalars()
+        return sorted(number for name in names if (number := project_number(name)))
 
 
 def images_of(store: Store, project: int) -> Path:

@@ -35,9 +35,12 @@ class Key:
         return cls(project, task, image, version, form)
 
 
-def read_as(model: str, version: str) -> str:
-    """The name of a version for kept readings: another base reads otherwise under the same version's name."""
-    return f"{model} {version}"
+def read_as(base: str, version: str) -> str:
+    """The name of a version for kept readings: another base reads otherwise under the same version's name.
+
+    base: its identity, which a folder of other weights does not share (`reader.base_model.base_identity`).
+    """
+    return f"{base} {version}"
 
 
 class ReadingCache:
@@ -109,11 +112,11 @@ def _reading(kept: Any) -> Reading | None:
     """None where nothing is kept, or nothing that this release can read: then the cheque is read again."""
     try:
         return Reading(
-            kept["values"],
-            kept["confidence"],
-            embedding=tuple(kept["embedding"]),
+            {name: str(value) for name, value in kept["values"].items()},
+            {name: float(sure) for name, sure in kept["confidence"].items()},
+            embedding=tuple(map(float, kept["embedding"])),
             notes=tuple(kept["notes"]),
             evidence=kept["evidence"],
         )
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, AttributeError, ValueError):
         return None

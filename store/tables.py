@@ -22,6 +22,18 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+class CachedJson(Json):
+    """Of a cache: what is no JSON any more is as good as nothing, and is made again."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        try:
+            return super().process_result_value(value, dialect)
+        except ValueError:
+            return None
+
+
 metadata = sa.MetaData()
 
 
@@ -128,8 +140,10 @@ reading = _table(
     _key("form"),
     _key("task"),
     _key("image"),
-    sa.Column("reading", Json, nullable=False),
+    sa.Column("reading", CachedJson, nullable=False),
 )
+
+UNREADABLE_CHEQUE = "unreadable"  # in place of the confidences of a cheque on which nothing can be read
 
 # What the order of labelling needs of a cheque. features: float16, of its first reading; the rest of the latest one.
 sight = _table(
@@ -138,14 +152,14 @@ sight = _table(
     _key("task"),
     _text("version"),
     _text("form"),
-    sa.Column("confidence", Json),
+    sa.Column("confidence", CachedJson),
     sa.Column("signal", sa.Double, nullable=False),
     sa.Column("features", sa.LargeBinary),
 )
 
-annotation = _table("annotation", _key("project"), _key("task"), sa.Column("rows", Json, nullable=False))
+annotation = _table("annotation", _key("project"), _key("task"), sa.Column("rows", CachedJson, nullable=False))
 
 # How far something has got: the worker's looks at Label Studio, the page's, what could not be read, the learning curve.
-mark = _table("mark", _key("project"), _key("name"), sa.Column("value", Json, nullable=False))
+mark = _table("mark", _key("project"), _key("name"), sa.Column("value", CachedJson, nullable=False))
 
 CACHES = (reading, sight, annotation, mark)

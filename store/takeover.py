@@ -30,6 +30,7 @@ OF_A_PROJECT = (
     *("project.json", "draw.jsonl", "said.jsonl", "planted.jsonl", "attempts.jsonl", "sights.jsonl", "unread.json"),
     *("counted.json", "prelabelled.json", "learning.json", "annotations.sqlite*", "*.lock"),
 )
+OF_A_PLACE = ("task", "u", "role", "arm", "digest", "phash", "exam_share", "blind_share")
 OF_VERSIONS = ("champion", "number", "lock")  # the versions' own folders stay where they are
 
 
@@ -66,8 +67,7 @@ def _old_files(home: Path) -> Iterator[Path]:
 
 def _take_project(connection: sa.Connection, home: Path, name: str) -> None:
     folder, versions = home / "projects" / name, home / "versions" / name
-    drawn = list(_lines(folder / "draw.jsonl"))
-    salts = [str(line["salt"]) for line in drawn if "salt" in line]
+    salts = [str(line["salt"]) for line in _lines(folder / "draw.jsonl", "salt")]
     records = sorted(_versions(versions), key=lambda record: int(record["name"][1:]))
     number = max([_number(versions / "number"), *(int(record["name"][1:]) for record in records)])
     joined = _json(folder / "project.json")
@@ -80,29 +80,32 @@ def _take_project(connection: sa.Connection, home: Path, name: str) -> None:
     }
     if not (salts or records or joined):
         return  # a folder that holds nothing that anybody would miss
+    if connection.execute(sa.select(tables.project.c.id).where(tables.project.c.id == name)).one_or_none():
+        log.warning("home.project_left", project=name, reason="the database has this project already, of another home")
+        return
     connection.execute(tables.project.insert().values(row))
 
     def take(table: sa.Table, rows: list[dict[str, Any]]) -> None:
         if rows:
-            connection.execute(table.insert(), [{"project": name} | one for one in rows])
+            names = set(table.c.keys())
+            listed = [{"project": name} | {key: one[key] for key in one.keys() & names} for one in rows]
+            connection.execute(table.insert(), listed)
 
     places: dict[str, dict[str, Any]] = {}
-    for line in drawn:
-        if "task" in line:
-            places.setdefault(line["task"], line)  # a task drawn twice stands where it stood first
+    for line in _lines(folder / "draw.jsonl", *OF_A_PLACE):
+        places.setdefault(line["task"], line)  # a task drawn twice stands where it stood first
     take(tables.place, list(places.values()))
     take(
         tables.blind_reading,
         [
             {"task": str(line["task"]), "version": line["version"], "read": line["values"]}
             | {"confidence": line.get("confidence") or {}}
-            for line in _lines(folder / "said.jsonl")
-            if {"task", "version", "values"} <= line.keys()
+            for line in _lines(folder / "said.jsonl", "task", "version", "values")
         ],
     )
-    planted = {(line["task"], line["version"]): line for line in _lines(folder / "planted.jsonl")}
-    take(tables.planted, list(planted.values()))
-    take(tables.training, list(_lines(folder / "attempts.jsonl")))
+    lines = _lines(folder / "planted.jsonl", "task", "version", "field", "read", "shown")
+    take(tables.planted, list({(line["task"], line["version"]): line for line in lines}.values()))
+    take(tables.training, list(_lines(folder / "attempts.jsonl", "at", "outcome", "version", "lessons")))
     take(
         tables.version,
         [{"name": record["name"], "number": int(record["name"][1:]), "record": record} for record in records],
@@ -111,14 +114,14 @@ def _take_project(connection: sa.Connection, home: Path, name: str) -> None:
         take(tables.champion, [{"name": pointer["champion"], "before": pointer["before"]}])
         take(tables.promotion, [{"entry": entry} for entry in pointer["history"]])
     sights: dict[str, dict[str, Any]] = {}
-    for line in _lines(folder / "sights.jsonl"):
+    for line in _lines(folder / "sights.jsonl", "task", "version", "form", "confidence"):
         before = sights.get(str(line["task"]), {})
         features = line.get("features") and base64.b64decode(line["features"])
         sights[str(line["task"])] = {
             "task": str(line["task"]),
             "version": line["version"],
             "form": line["form"],
-            "confidence": line["confidence"],
+            "confidence": tables.UNREADABLE_CHEQUE if line["confidence"] is None else line["confidence"],
             "signal": float(line.get("signal") or 0),
             "features": before.get("features") or features,
         }
@@ -152,19 +155,19 @@ def _take_readings(connection: sa.Connection, path: Path) -> None:
         connection.execute(tables.reading.insert(), rows)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file, those apart that a kill or a full disk left torn."""
+def _lines(path: Path, *keys: str) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a file that have these keys; not what a kill or a full disk left torn, which is logged."""
     try:
         content = path.read_bytes()
     except OSError:
         return
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(content.split(b"\n"), start=1):
         try:
-            found = json.loads(line)
+            found = json.loads(line) if line.strip() else {}
         except ValueError:
             log.warning("home.line_left", file=f"{path.parent.name}/{path.name}", line=number)
             continue
-        if isinstance(found, dict):
+        if isinstance(found, dict) and found and set(keys) <= found.keys():
             yield found
 
 

@@ -119,10 +119,14 @@ class Studio:
                 return {}
             raise
 
+    def now(self) -> datetime:
+        """What the server's clock says, in whole seconds; this machine's where the server does not say."""
+        sent = self._get("/api/version", auth=False).headers.get("Date")
+        return parsedate_to_datetime(sent) if sent else datetime.now(UTC)
+
     def clock_ahead(self) -> float:
         """By how many seconds the server's clock is ahead of this machine's."""
-        sent = parsedate_to_datetime(self._get("/api/version", auth=False).headers["Date"])
-        return (sent - datetime.now(UTC)).total_seconds()
+        return (self.now() - datetime.now(UTC)).total_seconds()
 
     def import_tasks(self, project: int, tasks: list[dict[str, Any]]) -> list[int]:
         """Add tasks (data such as {"image": URL}, or whole tasks with annotations); their ids, in this order."""
@@ -329,4 +333,6 @@ class Studio:
             yield from page
             if len(page) < size:
                 return
+            if page[-1]["id"] <= after:
+                raise StudioError(f"Label Studio at {self.url} sends the same page again: is there a cache in between?")
             after = page[-1]["id"]

@@ -15,7 +15,18 @@ from backend.routes import REDIS_SECONDS
 from backend.webhook import project_of
 from tests.backend_parts import FakeReader, client_of, predict, task
 from tests.redis_parts import RedisServer
-from worker.queue import PRELABEL, QUEUES, RECONCILE, RETRAIN, labels_key, note_needed, queues
+from worker.queue import (
+    PRELABEL,
+    QUEUES,
+    RECONCILE,
+    RETRAIN,
+    enqueue,
+    failure_key,
+    labels_key,
+    needed_key,
+    note_needed,
+    queues,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -70,6 +81,29 @@ def test_start_training_enqueues_it_whatever_the_count(client: FlaskClient, conn
     job = queue.fetch_job("retrain-7")
     assert job and job.kwargs == {"project": 7, "force": True} and job.func_name == "worker.jobs.retrain"
     assert job.data.startswith(b"[")  # JSON, not pickle
+
+
+def test_start_training_is_kept_while_a_training_that_nobody_asked_for_waits(
+    client: FlaskClient, connection: redis.Redis
+) -> None:
+    enqueue(RETRAIN, 7, connection=connection)
+    assert send(client, "START_TRAINING") == "training"
+    (queue,) = queues(connection, [RETRAIN])
+    assert [job.kwargs.get("force") for job in queue.jobs] == [None, True]
+
+
+def test_what_redis_holds_may_be_of_another_release(
+    tmp_path: Path, client: FlaskClient, connection: redis.Redis, redis_server: RedisServer
+) -> None:
+    connection.set(needed_key(7), "many")
+    connection.set(failure_key(RETRAIN, 7), '{"job": "retrain", "why": "written otherwise"}')
+    connection.set(failure_key(PRELABEL, 7), "no JSON")
+    enqueue(RETRAIN, 7, connection=connection)
+    connection.hset("rq:job:retrain-7", "meta", '{"done": "half", "total": null, "seconds_left": "soon"}')
+    assert send(client, "ANNOTATION_CREATED", **annotation(1)) == "noted"
+    page = client_of(tmp_path, FakeReader, redis_url=redis_server.url, projects=(7,))
+    loop = page.get("/dashboard/live.json?project=7").json
+    assert (loop["next_in"], loop["failures"], [job["share"] for job in loop["jobs"]]) == (19, [], [0.0])
 
 
 def test_new_tasks_are_prelabelled(client: FlaskClient, connection: redis.Redis) -> None:

@@ -24,9 +24,11 @@ from store.reading_cache import Key, ReadingCache
 from store.tables import metadata, place
 from store.versions import Version, Versions
 from studio.config import DEFAULT_CONFIG
+from studio.formats import Label
 from tests.backend_parts import noise
 from tests.conftest import LabelStudio
 from tests.trainer_parts import runner
+from worker.labelled_examples import examples
 
 NAME = "Zoé Personne"
 READING = Reading(dict.fromkeys(CHEQUE.names, NAME), dict.fromkeys(CHEQUE.names, 0.5), embedding=(0.5, 0.25))
@@ -37,7 +39,9 @@ def kept_of(store: Store, project: int, tasks: list[int]) -> None:
     draw, images = Draw(store, project), images_of(store, project)
     images.mkdir(parents=True, exist_ok=True)
     for task in tasks:
-        noise(task).save(images / f"{draw.place(task, noise(task)).digest}.png")
+        draw.place(task, noise(task))
+        label = Label(task, task, f"/{task}", dict.fromkeys(CHEQUE.names, ""), "")
+        examples([label], CHEQUE, lambda _, task=task: noise(task), images)
         note_blind_reading(store, project, BlindReading(str(task), "base", {"beneficiaire": NAME}, {}))
     note_planted(store, project, [Planted(str(task), "base", "lieu", NAME, "Lyon") for task in tasks])
     AcquisitionCache(store, project, "base", CHEQUE).add(dict.fromkeys(tasks, READING))
@@ -89,16 +93,13 @@ def test_what_was_deleted_in_label_studio_is_forgotten_here(
     )
 
     left = {str(second), str(third)}
-    draw = Draw(store, project)
-    assert {path.stem for path in images_of(store, project).iterdir()} == {
-        draw.place(int(n), noise(int(n))).digest for n in left
-    }
+    assert {path.name.partition("-")[0] for path in images_of(store, project).iterdir()} == left
     assert {one.task for one in blind_readings(store, project)} == left
     record = PlantedRecord.of(store, project)
     assert not record.get(first) and record.get(second)
     sights = AcquisitionCache(store, project, "base", CHEQUE)
     assert first not in sights and second in sights and third in sights
-    assert [one.task for one in unread(store, project)] == [second, third]
+    assert unread(store, project) == ()
     assert set(annotation_copy(store, project, 4)[0]) == {second, third}
     assert not (old.path / "report" / "report.html").exists() and (new.path / "report" / "report.html").exists()
     assert "nothing, it was done before" in run("--project", project).output

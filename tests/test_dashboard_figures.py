@@ -14,6 +14,7 @@ import pytest
 
 from backend.dashboard.figures import FigureCache, Figures
 from cheques.settings import Settings
+from reader.base_model import base_identity
 from reader.reading import Reading
 from store.database import Store
 from store.draw import Draw
@@ -223,7 +224,7 @@ def test_the_desk_counts_them(tmp_path: Path, studio: FakeStudio) -> None:
     made = versions.add(trained, Version("", "1", trained))
     versions.promote(made.name, who="test", why="test", force=True)
     shown = dict.fromkeys(config.form.names, "")
-    key = Key.of("1", str(task), "/a.png", read_as(settings.model, made.name), config.form.digest)
+    key = Key.of("1", str(task), "/a.png", read_as(base_identity(settings.model), made.name), config.form.digest)
     ReadingCache(Store(tmp_path)).put({key: Reading(shown, dict.fromkeys(shown, 0.9))})
     studio.put(label(task, values=shown | {"lieu": "Lyon"}, shown=shown, version=made.name, updated_at=now()))
     found = look(desk_of(tmp_path, studio)).graded

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 
 from backend.dashboard import actions
@@ -13,7 +14,8 @@ from store.versions import VersionError
 from study.quality import caught
 from study.timed_annotation import TimedAnnotation
 from tests.dashboard_parts import AT, figures, graded, site
-from worker.queue import QueueAway
+from tests.redis_parts import RedisServer
+from worker.queue import RETRAIN, QueueAway, enqueue, queues
 
 
 @pytest.fixture
@@ -221,3 +223,27 @@ def test_what_stands_in_the_way_is_said(page: FlaskClient, monkeypatch: pytest.M
     token = token_in(page.get("/dashboard/actions/promote?version=v2").text)
     answer = page.post("/dashboard/actions/promote", data={"token": token, "project": 1, "version": "v2"})
     assert answer.status_code == 409 and str(error) in answer.text
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("lang", "follows", "short"),
+    [
+        ("en", "the one that you asked for follows it", "another one follows"),
+        ("fr", "celui que vous avez demandé le suivra", "un autre suivra"),
+    ],
+)
+def test_a_retraining_asked_for_while_another_waits_follows_it_and_the_page_says_so(
+    tmp_path: Path, redis_server: RedisServer, connection: redis.Redis, lang: str, follows: str, short: str
+) -> None:
+    page = site(tmp_path, redis_url=redis_server.url).test_client()
+    enqueue(RETRAIN, 1, connection=connection)
+    assert short not in text_of(page.get(f"/?lang={lang}").text)
+    token = token_in(page.get("/dashboard/actions/retrain?project=1").text)
+    done = page.post("/dashboard/actions/retrain", data={"token": token, "project": 1})
+    (queue,) = queues(connection, [RETRAIN])
+    jobs = [queue.fetch_job(job_id) for job_id in queue.job_ids]
+    assert [job.kwargs for job in jobs if job] == [{"project": 1}, {"project": 1, "force": True}]
+    text = text_of(page.get(done.headers["Location"] + f"&lang={lang}").text)
+    assert follows in text and short in text
+    assert short in page.get("/dashboard/live.json?project=1").json["line"]

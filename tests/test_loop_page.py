@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from rich.progress import Progress
 
 from chequemate.connect import attach, begin
-from chequemate.demo import _import, prepare
+from chequemate.demo import import_drawn, prepare
 from chequemate.stack import Stack
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG
@@ -29,7 +29,7 @@ def test_the_page_says_what_the_exported_annotations_say(stack: Stack, tmp_path:
     prepare(stack, Progress(disable=True), CHEQUES)
     # A project of its own, with one version from beginning to end.
     made = studio.create_project("La page", DEFAULT_CONFIG.read_text(encoding="utf-8"))
-    _import(studio, made, stack.files / "cheques")
+    import_drawn(studio, made, stack.files / "cheques")
     attach(studio, stack.settings, project := made.id)
     begin(stack.settings, made)
     until(lambda: studio.project(project).model_version == "base", 400)

@@ -14,8 +14,7 @@ import pytest
 import redis
 
 from chequemate import services
-from chequemate.find_stack import adopt_running
-from chequemate.stack import PORTS, Stack, StackError, free_port
+from chequemate.stack import PORTS, Stack, StackError, adopt_running, free_port
 from cheques import settings as configuration
 from cheques.settings import BadSettings, Settings
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cheques.drawing import draw_cheque
@@ -40,7 +40,7 @@ def test_a_project_of_another_label_studio_is_joined_and_read(tmp_path: Path, la
     try:
         until(lambda: "Ctrl-C stops everything" in output.read_text() or serve.poll() is not None, 200)
         assert serve.poll() is None, output.read_text()
-        children = [one["pid"] for one in json.loads((home / "stack/pids.json").read_text()).values()]
+        children = [child.pid for child in psutil.Process(serve.pid).children()]
         assert len(children) == 3
         subprocess.run([*verb, "connect", "--project", str(project)], env=environment, check=True, timeout=120)
         until(lambda: studio.predicted_versions(project) == {"base": 2}, 200)

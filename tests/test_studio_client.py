@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,15 @@ def test_labels_skips_changes_and_deletions_are_all_seen(studio: Studio, project
     true = truth(changed[ids[0]])
     assert true and (true.annotation, true.values["lieu"]) == (again, "Lyon")
     assert ids[2] not in changed
+
+
+def test_what_is_changed_after_the_servers_clock_was_asked_is_found(studio: Studio, project: Project) -> None:
+    (task,) = add_tasks(studio, project, 1)
+    since = studio.now()
+    assert abs(studio.clock_ahead()) < 5
+    studio.annotate(task, [typed("Nice")])
+    ((found, labels),) = studio.changed_tasks(project.id, CONFIG, f"{since:%Y-%m-%dT%H:%M:%S.%fZ}")
+    assert found == task and datetime.fromisoformat(labels[0].updated_at) > since
 
 
 def test_a_project_that_is_not_there_is_told_with_those_that_are(studio: Studio, project: Project) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cheques.settings import Settings
-from studio.client import Studio, StudioError
+from studio.client import TASKS_A_PAGE, Studio, StudioError
 from tests.redis_parts import free_port
 
 
@@ -65,6 +65,14 @@ def test_an_answer_that_may_pass_is_asked_for_again(server: Script) -> None:
     server.answers = [(503, {}), (502, {}), (200, PROJECT)]
     assert client(server).project(1).tasks == 3
     assert len(server.asked) == 3
+
+
+def test_a_server_that_answers_every_page_alike_is_not_asked_for_ever(server: Script) -> None:
+    """As a cache in between that heeds no query would."""
+    server.answers = [(200, {"tasks": [{"id": number, "data": {}} for number in range(1, TASKS_A_PAGE + 1)]})]
+    with pytest.raises(StudioError, match="same page"):
+        list(client(server).task_data(1))
+    assert len(server.asked) == 2
 
 
 def test_a_refusal_is_not(server: Script) -> None:

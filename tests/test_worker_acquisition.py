@@ -140,7 +140,7 @@ def test_scores_rise_strictly_and_survive_rounding(held: list[float | None]) -> 
     given = rising(held)
     assert len(given) == len(held)
     assert all(sooner < later for sooner, later in pairwise(given))
-    assert all(score > 0 and round(score, 6) == score for score in given)
+    assert all(0 < score <= 1 and round(score, 6) == score for score in given)
     assert rising(list(given)) == given  # what is in order stays
 
 
@@ -152,7 +152,22 @@ def test_as_few_scores_change_as_can() -> None:
 
 
 def test_without_room_between_two_all_are_spread_anew() -> None:
-    assert rising([0.5, None, None, 0.500002]) == [0.2, 0.4, 0.6, 0.8]
+    assert rising([0.5, None, None, 0.500002]) == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_scores_stay_below_1_round_after_round_and_few_of_those_that_stand_are_moved() -> None:
+    """Label Studio shows them as shares of 1; new tasks that come last need room behind all others."""
+    scores, moved = rising([None] * 50), 0
+    for _ in range(60):
+        given = rising([*scores, *[None] * 50])
+        moved += sum(now != before for now, before in zip(given, scores, strict=False))
+        scores = given
+    assert max(scores) <= 1
+    assert moved < 3 * len(scores)
+
+
+def test_scores_above_1_that_an_older_release_gave_are_brought_back() -> None:
+    assert max(rising([0.5, 0.9, 1.4, 2.0])) <= 1
 
 
 def test_a_million_cheques_have_room() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +14,13 @@ from PIL import Image
 
 from cheques.images import BadImage
 from store.database import Store, StoreError
-from store.draw import Draw
+from store.draw import pixels_digest
 from store.marks import mark
 from store.training_history import trainings
-from store.versions import Versions
+from store.versions import Version, Versions
 from tests.backend_parts import noise
 from tests.jobs_parts import World
+from trainer.dataset import Example
 from worker import jobs
 from worker.job_decorator import JobFailed
 from worker.jobs import prelabel, reconcile, retrain
@@ -93,7 +96,9 @@ class TestRetrain:
         with pytest.raises(JobFailed, match="No space left on device"):
             retrain(7)
 
-    def test_images_are_fetched_once(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_is_kept_of_an_image_serves_while_it_cannot_be_fetched(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         world.labelled(30)
         retrain(7)
 
@@ -109,26 +114,58 @@ class TestRetrain:
         retrain(7)
         images = world.folder / "images"
         before = {path.name for path in images.iterdir()}
-        draw = Draw(Store(world.home), 7)
-        gone = {place.digest for task in (5, 6) if (place := draw.get(task))}
+        gone = {name for name in before if name.startswith(("5-", "6-"))}
         for task in (5, 6):
             del world.studio.labels_[task], world.studio.tasks_[task]
         (images / "half.part").touch()
         retrain(7, force=True)
-        assert {path.name for path in images.iterdir()} == before - {f"{digest}.png" for digest in gone}
+        assert {path.name for path in images.iterdir()} == before - gone
         assert len(before) == 29 and len(gone) == 2
         world.studio.labels_.clear()
         assert retrain(7)["outcome"] == "too few lessons" and not list(images.iterdir())
 
-    def test_an_image_that_two_tasks_share_stays_as_long_as_one_is_labelled(
+    def test_a_label_goes_with_the_image_that_its_task_has_now(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(jobs, "fetch_image", lambda url, settings, project: noise(int(url.split("/")[-1]) % 15))
+        trained_on: dict[str, str] = {}
+
+        def train(lessons: Sequence[Example], exam: Sequence[Example], *rest: Any) -> Version:
+            trained_on.update({one.id: one.digest for one in (*lessons, *exam)})
+            return world.train(lessons, exam, *rest)
+
+        monkeypatch.setattr("trainer.retrain.retrain", train)
         world.labelled(30)
+        retrain(7)
+        assert trained_on["5"] == pixels_digest(noise(5)) and trained_on["6"] == pixels_digest(noise(6))
+        world.studio.tasks_[5] = replace(world.studio.tasks_[5], image="/image/500")
+        world.studio.annotate(5, changed="2026-02-02T00:00:00Z")
+        fetched = jobs.fetch_image
+        other = {"/image/6": "/image/600"}  # another picture under the same address
+        monkeypatch.setattr(jobs, "fetch_image", lambda url, *rest, **more: fetched(other.get(url, url), *rest, **more))
         retrain(7, force=True)
-        del world.studio.labels_[5]
+        assert trained_on["5"] == pixels_digest(noise(500)) and trained_on["6"] == pixels_digest(noise(600))
+
+        def away(url: str, settings: object, project: int) -> Image.Image:
+            raise BadImage("Label Studio does not answer")
+
+        monkeypatch.setattr(jobs, "fetch_image", away)
+        world.studio.tasks_[8] = replace(world.studio.tasks_[8], image="/image/800")
+        world.studio.annotate(8, changed="2026-02-02T00:00:00Z")
+        trained_on.clear()
         retrain(7, force=True)
-        assert len(list((world.folder / "images").iterdir())) == 15
+        assert trained_on["5"] == pixels_digest(noise(500)) and trained_on["6"] == pixels_digest(noise(600))
+        assert "8" not in trained_on, "what is kept shows another cheque"
+
+    def test_an_image_of_the_exam_that_a_lesson_shows_now_is_not_trained_on(self, world: World) -> None:
+        world.labelled(30)
+        retrain(7)
+        exam = min(map(int, world.exam()))
+        lesson = next(task for task in range(4, 31) if str(task) not in world.exam())
+        world.studio.tasks_[lesson] = replace(world.studio.tasks_[lesson], image=f"/image/{exam}")
+        world.studio.annotate(lesson, changed="2026-02-02T00:00:00Z")
+        retrain(7, force=True)
+        _, (lessons, judged) = world.trained
+        assert str(lesson) not in lessons and str(exam) in judged
 
 
 class TestReconcile:
@@ -162,6 +199,28 @@ class TestReconcile:
         before = reconcile(7)["new"]
         monkeypatch.setattr(jobs, "labelled", lambda *_: pytest.fail("every label was fetched"))
         assert reconcile(7)["new"] == before
+
+    def test_a_label_that_changes_while_the_others_are_read_counts_at_the_next_turn(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.labelled(30)
+        retrain(7)
+        first, *_, last = [task for task in range(4, 31) if str(task) not in world.exam()]
+        whole = world.studio.changed_tasks
+
+        def read_slowly(*about: Any, **more: Any) -> Iterator[Any]:
+            for task, labels in whole(*about, **more):
+                yield task, labels if task == first else tuple(world.studio.labels_[task])
+                if task == first:  # its page is read already
+                    world.studio.annotate(first, changed="2026-02-02T10:00:01.000000Z")
+                    world.studio.annotate(last, changed="2026-02-02T10:00:02.000000Z")
+
+        with monkeypatch.context() as reading:
+            reading.setattr(world.studio, "changed_tasks", read_slowly)
+            assert reconcile(7)["new"] == 1
+        assert reconcile(7)["new"] == 2
+        monkeypatch.setattr(jobs, "labelled", lambda *_: pytest.fail("every label was fetched"))
+        assert reconcile(7)["new"] == 2
 
     def test_a_lesson_whose_image_was_mended_counts(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.labelled(30)

@@ -9,9 +9,11 @@ import pytest
 
 from store.database import Store
 from store.versions import Versions
+from tests import worker_parts
+from tests.backend_parts import drawn
 from tests.jobs_parts import World
 from tests.worker_parts import XML, FakeBackend
-from worker import jobs
+from worker import jobs, prelabelling
 from worker.jobs import prelabel, reconcile
 
 
@@ -76,6 +78,27 @@ class TestPrelabel:
         prelabel(7)
         assert jobs._Marker.of(jobs.Site.of(7)).pause == 0
         assert jobs._Marker(fruitless=5000).pause == 1800  # months later
+
+    def test_another_base_has_every_open_prediction_and_hint_written_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.studio.add_tasks(range(10, 20))
+        drawn(world.home, range(10, 20))
+        monkeypatch.setattr(prelabelling, "HINTED", 3)
+        prelabel(7)
+        hinted = {task.id for task in world.studio.tasks_.values() if task.hint}
+        assert hinted and reconcile(7)["why"] == ""
+        own = jobs.settings().model_copy(update={"model": "Qwen/another"})
+        monkeypatch.setattr(jobs, "settings", lambda: own)
+        # The other base is sure of what this one doubted, and the other way about.
+        monkeypatch.setattr("tests.worker_parts.own_score", lambda task: 1 - (task * 37 % 100) / 100)
+        world.studio.writes.clear()
+        assert reconcile(7)["why"].startswith("Qwen/another reads, the predictions are of small-")
+        prelabel(7)
+        assert world.studio.writes.count("rewrite") == 10 and "import" not in world.studio.writes
+        sure = {task.id for task in world.studio.tasks_.values() if worker_parts.own_score(task.id) >= own.doubt}
+        assert hinted & sure and not [task for task in sure if world.studio.tasks_[task].hint]
+        assert reconcile(7)["why"] == ""
 
     def test_a_changed_form_has_every_open_prediction_written_again(
         self, world: World, monkeypatch: pytest.MonkeyPatch

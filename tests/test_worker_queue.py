@@ -76,7 +76,54 @@ def test_a_training_that_runs_is_not_enqueued_again(connection: redis.Redis) -> 
     enqueue(RETRAIN, 7, connection=connection)
     begin(connection, RETRAIN)
     assert not enqueue(RETRAIN, 7, connection=connection)
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["while one waits", "while one runs"])
+def test_a_training_that_a_person_asks_for_follows_one_that_nobody_asked_for(
+    connection: redis.Redis, runs: bool
+) -> None:
+    """The one before may find too few lessons, or have read the labels before the last of them came."""
+    enqueue(RETRAIN, 7, connection=connection)
+    first = begin(connection, RETRAIN) if runs else None
+    assert enqueue(RETRAIN, 7, connection=connection, force=True)
+    assert not enqueue(RETRAIN, 7, connection=connection, force=True), "one that waits sees whatever comes until then"
+    assert not enqueue(RETRAIN, 7, connection=connection)
+    assert begin(connection, RETRAIN).kwargs == {"project": 7} if first is None else True
+    second = begin(connection, RETRAIN)
+    assert second.kwargs == {"project": 7, "force": True} and is_ours(second)
+
+
+def test_a_training_asked_for_while_one_that_was_asked_for_runs_follows_it(connection: redis.Redis) -> None:
+    enqueue(RETRAIN, 7, connection=connection, force=True)
     assert not enqueue(RETRAIN, 7, connection=connection, force=True)
+    begin(connection, RETRAIN)
+    assert enqueue(RETRAIN, 7, connection=connection, force=True)
+    assert requeue_abandoned(connection, [RETRAIN]) == [], "the one that waits does what the killed one would have done"
+    assert begin(connection, RETRAIN).kwargs == {"project": 7, "force": True}
+
+
+def test_while_a_training_that_was_asked_for_runs_none_is_enqueued_for_the_same_labels(
+    connection: redis.Redis,
+) -> None:
+    enqueue(RETRAIN, 7, connection=connection)
+    before = begin(connection, RETRAIN)
+    enqueue(RETRAIN, 7, connection=connection, force=True)
+    before.delete()
+    begin(connection, RETRAIN)
+    assert not enqueue(RETRAIN, 7, connection=connection)
+    told = progress_of(connection, RETRAIN, 7)
+    assert told and told["status"] == "started"
+
+
+def test_what_runs_is_told_before_what_waits(connection: redis.Redis) -> None:
+    enqueue(PRELABEL, 7, connection=connection)
+    before = begin(connection, PRELABEL)
+    enqueue(PRELABEL, 7, connection=connection)
+    before.delete()
+    begin(connection, PRELABEL)
+    enqueue(PRELABEL, 7, connection=connection)
+    told = progress_of(connection, PRELABEL, 7)
+    assert told and told["status"] == "started" and told["follows"]
 
 
 def test_a_failed_training_is_tried_again_after_a_while_or_when_a_person_asks(connection: redis.Redis) -> None:

@@ -68,6 +68,15 @@ def test_another_version_in_service_is_noticed(tmp_path: Path) -> None:
         backend_at(tmp_path, port).read(TASKS, "v1")
 
 
+def test_a_backend_that_still_reads_with_another_base_is_named(tmp_path: Path) -> None:
+    """Else its readings would be taken for those of the base that the worker knows."""
+    port = free_port()
+    app = app_in(tmp_path, model="Qwen/of-yesterday")
+    own = settings_in(tmp_path, backend_url=f"http://127.0.0.1:{port}", password="secret", model="Qwen/of-today")
+    with served(app, port), pytest.raises(BackendError, match=r"Qwen/of-yesterday.*Qwen/of-today.*CHEQUEMATE_MODEL"):
+        Backend(own, 7, XML, CONFIG).read(TASKS, "base")
+
+
 def test_it_waits_for_a_backend_that_restarts(tmp_path: Path) -> None:
     port = free_port()
     found: list[int] = []

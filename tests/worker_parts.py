@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reader.reading import Reading
@@ -42,6 +43,11 @@ class FakeStudio:
         self.labels_[task] = [replace(label, **about)]
         self.tasks_[task] = replace(self.tasks_[task], labelled=True)
         self.about = replace(self.about, labels=len(self.labels_))
+
+    def now(self) -> datetime:
+        """A while after all that was labelled so far."""
+        latest = max((label.updated_at for labels in self.labels_.values() for label in labels), default="2026-01-01")
+        return datetime.fromisoformat(latest).replace(tzinfo=UTC) + timedelta(hours=1)
 
     def project(self, project: int) -> Project:
         self._asked()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from importlib.util import find_spec
 from pathlib import Path
 
 from cheques.settings import Settings
@@ -41,7 +42,13 @@ def recipe_for(model: str, card_gib: float | None = None, reads_elsewhere: bool 
 
 
 def recipe_here(settings: Settings) -> LoraRecipe:
-    """The recipe for the model of the settings on this machine, as torch sees it."""
+    """The recipe for the model of the settings on this machine, as torch sees it.
+
+    Raises TrainingError where what training needs is not installed.
+    """
+    # Calibration and report need the last two, hours after the training has begun.
+    if missing := [name for name in ("torch", "peft", "sklearn", "matplotlib") if find_spec(name) is None]:
+        raise TrainingError(f"training needs {', '.join(missing)}: install chequemate[train]")
     if settings.device == "cpu" or _width(settings.model) <= SMALL_WIDTH:
         return recipe_for(settings.model)
     from reader.local.model import card_gib

@@ -21,6 +21,7 @@ Floats = NDArray[np.floating[Any]]
 Order = NDArray[np.intp]
 
 STEP = 1e-6  # Label Studio is given scores with six decimals
+MOST = round(1 / STEP)  # steps: a score is at most 1
 SHORTLIST = 2000  # cheques that are spread out one by one: enough for months of labels; the others follow by merit
 NO_SIGNAL = 0.02  # the surest written field of a cheque that nobody can read is less sure than this
 SPREAD = 0.5  # how much novelty counts beside uncertainty: 0 not at all, 1 as much
@@ -156,15 +157,17 @@ def rising(held: Sequence[float | None]) -> list[float]:
     """Scores in the order of serving, each more than the one before, so that Label Studio serves exactly this order.
 
     held: the score that each cheque has now, None for a new one. As many as can keep theirs do, for every other costs
-    a request; where there is no room between two that stay, all are spread anew. O(n log n).
+    a request; where there is no room between two that stay, all are spread anew. At most 1, for up to a million
+    cheques. O(n log n).
     """
     now = [None if score is None else round(score / STEP) for score in held]
-    width = max(1, round(1 / STEP) // (len(now) + 1))
+    # Over the lower half: what comes last finds room behind all others until there are more than twice as many.
+    width = max(1, MOST // (2 * (len(now) + 1)))
     steps, last = list[int](), 0
     for place in [*_longest_rise(now), len(now)]:
         new = place - len(steps)
         end = now[place] if place < len(now) else None
-        room = last + (new + 1) * width if end is None else end
+        room = min(last + (new + 1) * width, MOST + 1) if end is None else end
         if room - last <= new:
             return [round((number + 1) * width * STEP, 6) for number in range(len(now))]
         steps += [last + (room - last) * (number + 1) // (new + 1) for number in range(new)]
@@ -175,10 +178,10 @@ def rising(held: Sequence[float | None]) -> list[float]:
 
 
 def _longest_rise(steps: Sequence[int | None]) -> list[int]:
-    """The places of a longest strictly rising subsequence of what is positive (Schensted 1961)."""
+    """The places of a longest strictly rising subsequence of what is positive and at most 1 (Schensted 1961)."""
     ends, places, before = list[int](), list[int](), dict[int, int]()
     for place, step in enumerate(steps):
-        if step is None or step <= 0:
+        if step is None or not 0 < step <= MOST:
             continue
         length = bisect_left(ends, step)
         before[place] = places[length - 1] if length else -1

@@ -10,6 +10,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_d
 
 from cheques.network import why
 from cheques.settings import Settings
+from reader.base_model import base_identity, differs
 from reader.reading import Reading
 from store.marks import Unread
 from studio.client import Task
@@ -42,6 +43,7 @@ class Backend:
     ) -> None:
         self._url = str(settings.backend_url).rstrip("/") + "/read"
         self._about = {"project": project, "label_config": label_config}
+        self._base = base_identity(settings.model)
         self._data_of = config.data_of
         self._patience = patience
         self.unread: dict[int, Unread] = {}
@@ -58,6 +60,11 @@ class Backend:
         answer = self._patiently({**self._about, "tasks": sent})
         if answer["version"] != version:
             raise VersionChanged(f"{answer['version']} is in service, no longer {version}")
+        if differs(base := str(answer.get("base") or self._base), self._base):
+            raise BackendError(
+                f"{self._url} reads with {base}, this worker is set to {self._base}: give both the same"
+                " CHEQUEMATE_MODEL, and start them again"
+            )
         images = {task.id: task.image for task in tasks}
         for one in answer["readings"]:
             task = int(one["task"])

@@ -7,7 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,6 @@ import redis
 import structlog
 from PIL.Image import Image
 
-from cheques.fields import Form
 from cheques.settings import Settings, settings
 from reader.base_model import base_identity, differs
 from reader.open_reader import open_reader
@@ -47,6 +47,7 @@ log = structlog.get_logger()
 BASE = "base"
 FULL_LOOK_SECONDS = 1800.0  # how often reconcile looks at every prediction, and not only for new tasks
 RETRY_SECONDS = 60.0  # after a first run in vain for what could not be read; then twice as long each time
+LATE_SECONDS = 10.0  # a label may be there so much later than it says that it was changed
 UNLABELLED = 300  # cheques without label on which valid JSON is measured
 
 
@@ -106,7 +107,7 @@ def retrain(project: int, force: bool = False) -> Result:
     site = Site.of(project)
     labels = site.labelled()
     # Here alone: one retrain of a project runs at a time, and only it uses them.
-    if gone := forget_images(site.images, (*labels.lessons, *labels.exam), site.draw):
+    if gone := forget_images(site.images, (*labels.lessons, *labels.exam)):
         log.info("images.forgotten", project=project, images=gone)
     _judge_brought(site, labels)
     count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
@@ -130,7 +131,7 @@ def _judge_brought(site: Site, labels: Labelled) -> None:
     if not waiting or not labels.exam:
         return
     form, images = site.config.form, site.images
-    exam, *_ = examples(labels.exam, form, site.draw, site.fetch, images)
+    exam, *_ = examples(labels.exam, form, site.fetch, images)
     reader = partial(open_reader, site.settings)
     for version in waiting:
         if differs(version.base, base_identity(site.settings.model)):
@@ -153,10 +154,15 @@ def _trained(site: Site, labels: Labelled) -> Version:
     from trainer.retrain import retrain as train_and_judge
 
     images, form = site.images, site.config.form
-    lessons, unusable, unread = examples(labels.lessons, form, site.draw, site.fetch, images)
-    exam, unusable_exam, unread_exam = examples(labels.exam, form, site.draw, site.fetch, images)
+    lessons, unusable, unread = examples(labels.lessons, form, site.fetch, images)
+    exam, unusable_exam, unread_exam = examples(labels.exam, form, site.fetch, images)
+    # The draw keeps the two apart by the images that their tasks had when they were drawn; one may have been replaced.
+    judged = {one.digest for one in exam}
+    twins = Counter({"also in the exam": sum(one.digest in judged for one in lessons)})
+    lessons = [one for one in lessons if one.digest not in judged]
     keep_unread(site.store, site.project.id, RETRAIN, unread + unread_exam)
-    left_out = {why.replace(" ", "_"): n for why, n in (Counter(labels.left_out) + unusable + unusable_exam).items()}
+    reasons = Counter(labels.left_out) + unusable + unusable_exam + twins
+    left_out = {why.replace(" ", "_"): n for why, n in reasons.items()}
     log.info("retrain.begins", project=site.project.id, lessons=len(lessons), exam=len(exam), left_out=left_out)
     reader = partial(open_reader, site.settings)
     return train_and_judge(
@@ -178,7 +184,7 @@ def prelabel(project: int) -> Result:
         version = site.serving
         try:
             pile = Pile(site.studio, project, site.config, site.draw, backend, version, site.settings, progress)
-            done = pile.prelabelled(anew=before.is_of_another(site.config.form))
+            done = pile.prelabelled(anew=bool(before.outdated(site)))
         except VersionChanged as error:
             log.info("prelabel.begins_again", project=project, reason=str(error))
             continue
@@ -216,28 +222,33 @@ def reconcile(project: int) -> Result:
 
 def _count(site: Site) -> tuple[int, tuple[int, ...]]:
     """How many lessons are new or changed, and the annotations looked at: all of them, unless nothing has changed."""
-    known = mark(site.store, site.project.id, RECONCILE) or {}
+    known = mark(site.store, site.project.id, RECONCILE)
     done = len(trainings(site.store, site.project.id))
-    same = known.get("labels") == site.project.labels and known.get("trainings") == done and known.get("latest")
-    mended = known.get("unread") and (
-        known["images_from"] != site.images_from or time.time() - known["at"] > FULL_LOOK_SECONDS
-    )
-    if same and not mended and not _labels_since(site, known["latest"]):
-        return known["count"], ()
+    try:
+        same = known["labels"] == site.project.labels and known["trainings"] == done
+        mended = known["unread"] and (
+            known["images_from"] != site.images_from or time.time() - known["at"] > FULL_LOOK_SECONDS
+        )
+        if same and not mended and not _labels_since(site, datetime.fromisoformat(known["since"])):
+            return int(known["count"]), ()
+    except (KeyError, TypeError, ValueError):
+        pass  # the first time, or of another release: everything is counted
+    # Before the reading begins: what changes meanwhile, on a page that was read already, is found at the next turn.
+    since = site.studio.now() - timedelta(seconds=LATE_SECONDS)
     labels = site.labelled()
     count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
-    now = {"labels": site.project.labels, "trainings": done, "latest": labels.latest, "count": count}
+    now = {"labels": site.project.labels, "trainings": done, "since": since.isoformat(), "count": count}
     # Lessons whose image could not be opened count as soon as it can.
     now |= {"unread": labels.left_out.get(NO_IMAGE, 0), "images_from": site.images_from, "at": time.time()}
     set_mark(site.store, site.project.id, RECONCILE, now)
     return count, labels.annotations
 
 
-def _labels_since(site: Site, latest: str) -> bool:
-    """Was any label made or changed after the latest one counted? One deleted shows in the number of labels."""
+def _labels_since(site: Site, since: datetime) -> bool:
+    """Was any label made or changed since they were counted? One deleted shows in the number of labels."""
     # A task changes a moment after its label, and with hints and scores: that it changed says nothing of its labels.
-    changed = site.studio.changed_tasks(site.project.id, site.config, since=latest)
-    return any(label.updated_at > latest for _, labels in changed for label in labels)
+    changed = site.studio.changed_tasks(site.project.id, site.config, f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+    return any(datetime.fromisoformat(label.updated_at) > since for _, labels in changed for label in labels)
 
 
 def _why_prelabel(site: Site) -> str:
@@ -249,8 +260,8 @@ def _why_prelabel(site: Site) -> str:
         return f"the project shows {site.project.model_version or 'no version'}"
     if _is_drifted(site.project) and marker.last_task:
         return "the project's sampling was changed"
-    if marker.is_of_another(site.config.form):
-        return "the form was changed"
+    if reason := marker.outdated(site):
+        return reason
     if not marker.whole and time.time() - marker.at > marker.pause:
         return "some cheques could not be read for the time being"
     if marker.unreadable and marker.images_from != site.images_from:
@@ -263,7 +274,7 @@ def _why_prelabel(site: Site) -> str:
 
 @dataclass(frozen=True)
 class _Marker:
-    """What `prelabel` did last, for which version and form. last_task: the highest id it has seen.
+    """What `prelabel` did last, for which version, form and base. last_task: the highest id it has seen.
 
     whole: nothing is left for later. fruitless: how often in a row nothing of what was left could be read.
     unreadable: cheques whose image could not be opened, by the settings of images_from.
@@ -274,6 +285,7 @@ class _Marker:
     at: float = 0.0
     whole: bool = False
     form: str = ""
+    base: str = ""
     fruitless: int = 0
     unreadable: int = 0
     images_from: str = ""
@@ -283,9 +295,13 @@ class _Marker:
         """Seconds until it is worth while to try again what could not be read: an image may never come back."""
         return min(FULL_LOOK_SECONDS, RETRY_SECONDS * 2 ** min(self.fruitless - 1, 10)) if self.fruitless else 0.0
 
-    def is_of_another(self, form: Form) -> bool:
-        """Are the predictions of its version written for another form than this?"""
-        return bool(self.form) and self.form != form.digest
+    def outdated(self, site: Site) -> str:
+        """Why the predictions of its version are written again, or nothing: they are of this form and base."""
+        base = base_identity(site.settings.model)
+        if self.form and self.form != site.config.form.digest:
+            return "the form was changed"
+        # The version may be called the same, "base" above all.
+        return f"{base} reads, the predictions are of {self.base}" if self.base and self.base != base else ""
 
     def after(self, version: str, site: Site, done: Prelabelled) -> _Marker:
         return _Marker(
@@ -294,6 +310,7 @@ class _Marker:
             at=time.time(),
             whole=not done.waiting,
             form=site.config.form.digest,
+            base=base_identity(site.settings.model),
             fruitless=self.fruitless + 1 if done.waiting and not done.read else 0,
             unreadable=done.unreadable,
             images_from=site.images_from,
@@ -302,6 +319,9 @@ class _Marker:
     @classmethod
     def of(cls, site: Site) -> _Marker:
         try:
-            return replace(cls(), **(mark(site.store, site.project.id, PRELABEL) or {}))
-        except TypeError:  # of another release
-            return cls()
+            known = replace(cls(), **(mark(site.store, site.project.id, PRELABEL) or {}))
+        except TypeError:
+            return cls()  # of another release
+        # One whose values are of other kinds is as damaged as one that is no JSON.
+        whole = all(type(getattr(known, field.name)) is type(field.default) for field in fields(cls))
+        return known if whole else cls()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from PIL.Image import Image
 
 from cheques.fields import Form
 from cheques.images import BadImage
-from store.draw import Draw, Place
+from store.draw import Draw, Place, pixels_digest
 from store.marks import Unread
 from store.planted import PlantedRecord
 from studio.client import Studio
@@ -32,8 +33,8 @@ NO_IMAGE = "image cannot be read"  # why a label is left out, for as long as tha
 class Labelled:
     """The true label of each task, by its role; `left_out` counts what cannot be used, by reason.
 
-    unread: of those, whose image cannot be read. annotations: the ids of all of them, true or not. latest: when the
-    latest was changed. disagreeing: tasks on which annotators disagree.
+    unread: of those, whose image cannot be read. annotations: the ids of all of them, true or not. disagreeing: tasks
+    on which annotators disagree.
     """
 
     lessons: tuple[Label, ...]
@@ -41,7 +42,6 @@ class Labelled:
     left_out: Mapping[str, int]
     unread: tuple[Unread, ...]
     annotations: tuple[int, ...]
-    latest: str
     disagreeing: int
 
     @property
@@ -58,11 +58,10 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
     planted = PlantedRecord.of(draw.store, project)
     roles: dict[str, list[Label]] = {"lesson": [], "exam": []}
     left_out: Counter[str] = Counter()
-    unread, annotations, latest, disagreeing = list[Unread](), list[int](), "", 0
+    unread, annotations, disagreeing = list[Unread](), list[int](), 0
     for task, given in studio.changed_tasks(project, config):
         labels = tuple(checked(label, planted.get(task)).label for label in given)
         annotations += [label.annotation for label in labels]
-        latest = max([latest, *(label.updated_at for label in labels)])
         disagreeing += bool(disagreements(labels))
         label = truth(labels)
         if label is None:
@@ -77,7 +76,7 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
             continue
         roles[place.role].append(label)
     lessons, exam = tuple(roles["lesson"]), tuple(roles["exam"])
-    return Labelled(lessons, exam, left_out, tuple(unread), tuple(annotations), latest, disagreeing)
+    return Labelled(lessons, exam, left_out, tuple(unread), tuple(annotations), disagreeing)
 
 
 def place_of(task: int, url: str, draw: Draw, fetch: Fetch) -> Place:
@@ -86,15 +85,15 @@ def place_of(task: int, url: str, draw: Draw, fetch: Fetch) -> Place:
 
 
 def examples(
-    labels: Iterable[Label], form: Form, draw: Draw, fetch: Fetch, images: Path
+    labels: Iterable[Label], form: Form, fetch: Fetch, images: Path
 ) -> tuple[list[Example], Counter[str], list[Unread]]:
-    """Examples of the labels, their images kept below `images` (a cache); how many were left out, by reason; and of
+    """Examples of the labels, their images kept below `images`; how many were left out, by reason; and of
     those, whose image cannot be read."""
     found, left_out, unread = list[Example](), Counter[str](), list[Unread]()
     images.mkdir(parents=True, exist_ok=True)
     for label in labels:
         try:
-            path = _kept(images, label, draw, fetch)
+            path = _kept(images, label, fetch)
         except BadImage as error:
             log.warning("label.left_out", task=label.task, reason=str(error))
             left_out[NO_IMAGE] += 1
@@ -108,19 +107,37 @@ def examples(
     return found, left_out, unread
 
 
-def forget_images(images: Path, labels: Iterable[Label], draw: Draw) -> int:
+def forget_images(images: Path, labels: Iterable[Label]) -> int:
     """Remove the images that none of the labels is about any more; how many. Only while nobody else uses them."""
-    used = {f"{place.digest}.png" for label in labels if (place := draw.get(label.task))}
-    gone = [path for path in images.glob("*") if path.name not in used]
+    used = {_stem(label) for label in labels}
+    by_age = sorted(images.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)
+    newest = {path.stem.rpartition("-")[0]: path for path in by_age}
+    gone = set(images.glob("*")) - {path for stem, path in newest.items() if stem in used}
     for path in gone:
         path.unlink(missing_ok=True)
     return len(gone)
 
 
-def _kept(images: Path, label: Label, draw: Draw, fetch: Fetch) -> Path:
-    path = images / f"{place_of(label.task, label.image, draw, fetch).digest}.png"
-    if not path.exists():
+def _stem(label: Label) -> str:
+    """By task and image URL: under another URL the task has another image."""
+    return f"{label.task}-{hashlib.sha256(label.image.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def _kept(images: Path, label: Label, fetch: Fetch) -> Path:
+    """The image that the task has now; what is kept of it serves while it cannot be fetched. Raises BadImage."""
+    try:
+        # Each time: another picture may have been put under the same URL.
+        image = fetch(label.image)
+    except BadImage:
+        before = sorted(images.glob(f"{_stem(label)}-*.png"), key=lambda path: path.stat().st_mtime_ns)
+        if not before:
+            raise
+        return before[-1]
+    path = images / f"{_stem(label)}-{pixels_digest(image)[:16]}.png"
+    if path.exists():
+        path.touch()  # the newest of its URL
+    else:
         part = path.with_suffix(".part")
-        fetch(label.image).save(part, "PNG", compress_level=1)
+        image.save(part, "PNG", compress_level=1)
         part.replace(path)
     return path

@@ -63,7 +63,7 @@ class Pile:
     def prelabelled(self, anew: bool = False) -> Prelabelled:
         """See to it that every unlabelled task holds a prediction of the version, scored by its turn.
 
-        anew: those that are stored were written for another form, and are written again.
+        anew: those that are stored were written for another form or by another base, and are written again.
 
         First everything is read, for the order hangs on all of it; then predictions are imported, each with its final
         score. The backend keeps what it has read, so that asking again, also after a kill, costs next to nothing.
@@ -86,7 +86,9 @@ class Pile:
         read = self.studio.import_predictions(self.project, self._predictions(new, scores))
         written = self._rewritten(tasks, held if anew else self._revived(held, sights), scores, anew)
         moved = len(written) + self._moved({t: stored for t, stored in held.items() if t not in written}, scores)
-        self._hinted([tasks[task] for task in order[:HINTED]], sights)
+        # Those behind that had a hint when they stood in front: it is of another version, or of another base.
+        foremost = [task for place, task in enumerate(order) if place < HINTED or tasks[task].hint]
+        self._hinted([tasks[task] for task in foremost], sights)
         unreadable = sum(task in sights and sights[task].confidence is None for task in tasks)
         return Prelabelled(
             read, moved, len(held) + read, unreadable, illegible, len(missing) - read, max(tasks, default=0)

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +22,10 @@ from cheques.settings import settings
 
 RECONCILE, PRELABEL, RETRAIN = "reconcile", "prelabel", "retrain"
 QUEUES = (PRELABEL, RETRAIN, RECONCILE)  # by priority: what comes on a timer must not keep the others waiting
-AGAIN = (RECONCILE, PRELABEL)  # may wait for their turn once while they run: what came meanwhile is seen then
+# The ends of the ids under which jobs of a kind may stand. Reconcile and prelabel may wait once more while they run:
+# what came meanwhile is seen then. A training that a person asks for follows one that waits or runs: at most one waits
+# that nobody asked for, one runs, and one was asked for.
+ENDS = {RECONCILE: ("", "-again"), PRELABEL: ("", "-again"), RETRAIN: ("", "-again", "-once-more")}
 
 RECONCILE_SECONDS = 1800
 WORKER_PID = "CHEQUEMATE_WORKER_PID"  # tells a job whose child it is, so that it does not outlive its worker
@@ -85,20 +89,22 @@ def queues(connection: redis.Redis, names: Iterable[str] = QUEUES) -> list[Queue
 
 
 def enqueue(name: str, project: int, *, connection: redis.Redis | None = None, **arguments: Any) -> bool:
-    """Have `worker.jobs.<name>(project, **arguments)` run once; False: it waits or runs already.
+    """Have `worker.jobs.<name>(project, **arguments)` run once; False: it waits already, or runs and sees the same.
 
-    A job that died with its worker, or failed a while ago (or at all, when `force` is asked for), does not stand in
-    the way. Raises QueueAway.
+    A retraining with `force` is what a person asks for: only another such one that waits stands for it. A job that died
+    with its worker, or failed a while ago (or at all, with `force`), does not stand in the way. Raises QueueAway.
     """
     if name not in QUEUES:
         raise ValueError(f"{name!r} is no job: {', '.join(QUEUES)}")
     connection = connection or connect()
     force = bool(arguments.get("force"))
     try:
+        if name == RETRAIN and _is_stood_for(connection, project, force):
+            return False
         for job_id in _ids(name, project):
             if _enqueued(connection, name, job_id, project, arguments, force):
                 return True
-            if connection.hget(f"rq:job:{job_id}", "status") != b"started":
+            if not force and (name == RETRAIN or connection.hget(f"rq:job:{job_id}", "status") != b"started"):
                 return False
         return False
     except redis.RedisError as error:
@@ -106,7 +112,15 @@ def enqueue(name: str, project: int, *, connection: redis.Redis | None = None, *
 
 
 def _ids(name: str, project: int) -> tuple[str, ...]:
-    return (f"{name}-{project}", f"{name}-{project}-again") if name in AGAIN else (f"{name}-{project}",)
+    return tuple(f"{name}-{project}{end}" for end in ENDS[name])
+
+
+def _is_stood_for(connection: redis.Redis, project: int, force: bool) -> bool:
+    """Is there a retraining that does for this one: forced, one that waits and is forced too, else any at all?"""
+    (queue,) = queues(connection, [RETRAIN])
+    standing = [job_id for job_id in _ids(RETRAIN, project) if not _is_over(queue, job_id, force)]
+    waiting = [job_id for job_id in standing if connection.hget(f"rq:job:{job_id}", "status") != b"started"]
+    return any(_arguments(queue, job_id).get("force") for job_id in waiting) if force else bool(standing)
 
 
 def _enqueued(
@@ -210,7 +224,21 @@ def note_labels(connection: redis.Redis, project: int, annotations: Iterable[int
         pipe.get(needed_key(project))
         pipe.hget(f"rq:job:{_ids(RECONCILE, project)[0]}", "status")
         _, waiting, needed, counting = pipe.execute()
-    return bool(waiting >= (int(needed) if needed else every) and counting != b"queued")
+    return bool(waiting >= _number(needed, every) and counting != b"queued")
+
+
+def labels_needed(connection: redis.Redis, project: int, every: int) -> int:
+    """How many more labels start a retraining."""
+    waiting = _number(connection.scard(labels_key(project)), 0)
+    return max(0, _number(connection.get(needed_key(project)), every) - waiting)
+
+
+def _number(found: Any, otherwise: int) -> int:
+    """What Redis holds, where that is a number: another release may have written it."""
+    try:
+        return int(found)
+    except (TypeError, ValueError):
+        return otherwise
 
 
 def forget_labels(connection: redis.Redis, project: int, annotations: Iterable[int]) -> None:
@@ -224,16 +252,25 @@ def note_needed(connection: redis.Redis, project: int, needed: int) -> None:
 
 
 def progress_of(connection: redis.Redis, name: str, project: int) -> dict[str, Any] | None:
-    """What a job says of itself (stage, done, total, loss, seconds_left) and its status; None: there is no such job."""
+    """What a job says of itself (stage, done, total, loss, seconds_left) and its status; None: there is no such job.
+
+    Of several that which runs, else one that waits; `follows` where another one waits for it.
+    """
+    found: dict[str, list[dict[str, Any]]] = {"started": [], "waiting": [], "over": []}
     for job_id in _ids(name, project):
         try:
             job = Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
-            return {"status": str(job.get_status(refresh=False).value), **job.get_meta(refresh=False)}
+            status = str(job.get_status(refresh=False).value)
+            kind = "over" if status in ("failed", "stopped", "canceled") else "waiting"
+            found["started" if status == "started" else kind].append({"status": status, **job.get_meta(refresh=False)})
         except redis.RedisError as error:
             raise QueueAway(f"Redis does not answer ({type(error).__name__}): start it, or set REDIS_URL") from None
         except Exception:  # no such job, or half of one
             continue
-    return None
+    jobs = [*found["started"], *found["waiting"], *found["over"]]
+    if not jobs:
+        return None
+    return jobs[0] | ({"follows": True} if any(one is not jobs[0] for one in found["waiting"]) else {})
 
 
 @dataclass(frozen=True)
@@ -275,5 +312,8 @@ def note_success(connection: redis.Redis, name: str, project: int) -> None:
 
 def failures(connection: redis.Redis, project: int) -> list[Failure]:
     """Why the last jobs of this project failed, as far as none has gone well since."""
-    found = connection.mget([failure_key(name, project) for name in QUEUES])
-    return [Failure(**json.loads(one)) for one in found if one]  # type: ignore[union-attr]
+    found = []
+    for text in connection.mget([failure_key(name, project) for name in QUEUES]):  # type: ignore[union-attr]
+        with suppress(ValueError, TypeError):  # of another release, or none
+            found.append(Failure(**json.loads(text or "null")))
+    return found

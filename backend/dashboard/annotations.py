@@ -33,7 +33,10 @@ class Annotations:
         self._store, self._project = store, project
         self._lock = threading.Lock()
         rows, self._since = annotation_copy(store, project, FORMAT)
-        self._by_task = {task: [TimedAnnotation(**row) for row in listed] for task, listed in rows.items()}
+        try:
+            self._by_task = {task: [TimedAnnotation(**row) for row in listed] for task, listed in rows.items()}
+        except TypeError:  # damaged: everything is asked for again
+            self._by_task, self._since = {}, ""
         self._odd = 0
         self.fetched = 0
 

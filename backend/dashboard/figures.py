@@ -18,6 +18,7 @@ from backend.dashboard.left_out import LeftOut, left_out
 from backend.dashboard.status import History, history_of
 from cheques.fields import Form
 from cheques.settings import Settings
+from reader.base_model import base_identity
 from store.blind_readings import blind_readings
 from store.database import Store
 from store.draw import Draw
@@ -151,6 +152,7 @@ class FigureCache:
             self._studio = Studio.of(self._settings)
         project = self._studio.project(shelf.project)
         config = read_config(project.label_config)
+        # Not before: a project that Label Studio does not have is none here.
         shelf.draw = draw = shelf.draw or Draw(self._store, shelf.project)  # which reads on where it was
         planted, studio = PlantedRecord.of(self._store, shelf.project), self._studio
         changed = shelf.annotations.refresh(
@@ -183,7 +185,7 @@ class FigureCache:
     ) -> Graded:
         if champion is None or form is None:
             return graded(champion)
-        read_by = read_as(self._settings.model, champion.name)
+        read_by = read_as(base_identity(self._settings.model), champion.name)
         kept = partial(ReadingCache(self._store).of_tasks, project, read_by, form.digest)
         return with_later(graded(champion), work, form, kept)
 

@@ -25,7 +25,7 @@ from backend.dashboard.view import Section
 from cheques.images import BadImage
 from cheques.settings import Settings
 from store.database import Store
-from store.projects import served
+from store.projects import project_number, served
 from store.versions import VersionError, Versions
 from studio.client import StudioError
 
@@ -69,10 +69,11 @@ def _project(settings: Settings) -> int:
     asked = request.values.get("project")
     if asked is None:
         return known[0] if known else 0
-    if not asked.isdigit() or int(asked) not in known:
+    number = project_number(asked)
+    if number is None or number not in known:
         numbers = ", ".join(map(str, known)) or "none yet: chequemate connect --project N joins one"
         raise BadRequest(f"project {asked[:12]} is not served here (served: {numbers})")
-    return int(asked)
+    return number
 
 
 def register(

@@ -21,8 +21,7 @@ from worker.queue import (
     Failure,
     QueueAway,
     failures,
-    labels_key,
-    needed_key,
+    labels_needed,
     progress_of,
     queues,
 )
@@ -30,13 +29,14 @@ from worker.queue import (
 
 @dataclass(frozen=True)
 class Job:
-    """What a job says of itself. seconds_left: None where it does not say."""
+    """What a job says of itself. seconds_left: None where it does not say. follows: another one waits for it to end."""
 
     name: str
     status: str
     done: int = 0
     total: int = 0
     seconds_left: float | None = None
+    follows: bool = False
 
     @property
     def share(self) -> float:
@@ -58,6 +58,11 @@ class Loop:
     away: str = ""
     failures: tuple[Failure, ...] = ()
 
+    @property
+    def follows(self) -> bool:
+        """Does a retraining wait for another one to end?"""
+        return any(job.name == RETRAIN and job.follows for job in self.jobs)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "next_in": self.next_in,
@@ -67,7 +72,13 @@ class Loop:
             "away": self.away,
             "failures": [failure.line for failure in self.failures],
             "jobs": [
-                {"name": j.name, "status": j.status, "share": j.share, "seconds_left": j.seconds_left}
+                {
+                    "name": j.name,
+                    "status": j.status,
+                    "share": j.share,
+                    "seconds_left": j.seconds_left,
+                    "follows": j.follows,
+                }
                 for j in self.jobs
             ],
         }
@@ -77,9 +88,7 @@ def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
     """Asked afresh each time: six short questions to Redis."""
     every = settings_of(Store.of(settings), settings, project).retrain_every
     try:
-        needed = connection.get(needed_key(project))
-        new = int(connection.scard(labels_key(project)))  # type: ignore[arg-type]
-        next_in = max(0, (int(needed) if needed else every) - new)  # type: ignore[arg-type]
+        next_in = labels_needed(connection, project, every)
         jobs = tuple(job for name in (RETRAIN, PRELABEL) if (job := _job(connection, name, project)))
         all_queues = queues(connection, QUEUES)
         return Loop(
@@ -98,14 +107,10 @@ def _job(connection: redis.Redis, name: str, project: int) -> Job | None:
     told = progress_of(connection, name, project)
     if told is None:
         return None
-    left = told.get("seconds_left")
-    return Job(
-        name,
-        str(told.get("status", "")),
-        int(told.get("done") or 0),
-        int(told.get("total") or 0),
-        float(left) if left is not None else None,
+    done, total, left = (
+        one if isinstance(one := told.get(about), int | float) else None for about in ("done", "total", "seconds_left")
     )
+    return Job(name, str(told.get("status", "")), int(done or 0), int(total or 0), left, bool(told.get("follows")))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-import psutil  # type: ignore[import-untyped]
-
 from cheques.network import why
 from cheques.settings import BadSettings, Settings, check_redis, has_password, remarks
 
@@ -122,7 +120,13 @@ def failed_jobs(settings: Settings) -> Iterator[Finding]:
 
 def _is_alive(worker: Any) -> bool:
     if worker.hostname == socket.gethostname() and worker.pid:
-        return bool(psutil.pid_exists(worker.pid))
+        try:
+            os.kill(worker.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # it is there, and another user's
+            pass
+        return True
     beat = worker.last_heartbeat
     if beat is None:
         return False
