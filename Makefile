@@ -3,13 +3,17 @@ PYTHON ?= python3
 UV = UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" .venv/bin/uv
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-unsloth compose-test lint proof lock clean install chromium nginx
+.PHONY: demo test check test-unsloth compose-test lint proof lock clean install chromium nginx
 
 demo: install .venv-labelstudio/ready
 	.venv/bin/chequemate demo
 
 test: install .venv-labelstudio/ready chromium
 	.venv/bin/python -m pytest -m "not proof" -n 2 --dist loadgroup --no-loadscope-reorder
+
+# Before every commit: the linters, and the tests that need no server, no browser and no long training.
+check: lint
+	.venv/bin/python -m pytest -m "not integration and not proof and not slow" -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: install
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -33,7 +33,7 @@ MODELS = Path(__file__).resolve().parent.parent / "models"
 
 
 class Settings(BaseSettings):
-    """Every setting with its default. The README's table is made from these descriptions."""
+    """Every setting with its default. The table in docs/configuration.md has these descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix="CHEQUEMATE_",
@@ -297,7 +297,7 @@ def remarks(settings: Settings) -> list[str]:
             if name in files:
                 found.append(f"{name} is not read from {DOTENV}, and does nothing; set it in the environment")
                 continue
-            remedy = f"did you mean {nearest[0]}?" if nearest else "correct the name by the README's table, or unset it"
+            remedy = f"did you mean {nearest[0]}?" if nearest else "correct the name (docs/configuration.md), or unset it"
             found.append(f"{name} is no setting, and does nothing; {remedy}")
     for file, names in files.items():
         if file in given and (named := [str(name) for name in names if str(name) in given]):

@@ -25,7 +25,7 @@ class Field:
 
 
 def fields_of(settings: Settings, project: int) -> list[Field]:
-    """Every setting that a project may have, in the order of the README's table. Raises StoreError."""
+    """Every setting that a project may have, in the order of the table in docs/configuration.md. Raises StoreError."""
     here = own_settings(Store.of(settings), project)
     labels = {
         "retrain_every": _("New or changed labels that start a retraining"),

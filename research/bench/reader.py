@@ -35,7 +35,7 @@ START = """
 import os
 from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE
-from reader.reading import open_reader
+from reader.open_reader import open_reader
 from cheques.settings import settings
 open_reader(settings()).read([draw_cheque(0).image], CHEQUE)
 os._exit(0)  # to tidy up takes torch another second or two
