@@ -297,7 +297,9 @@ def remarks(settings: Settings) -> list[str]:
             if name in files:
                 found.append(f"{name} is not read from {DOTENV}, and does nothing; set it in the environment")
                 continue
-            remedy = f"did you mean {nearest[0]}?" if nearest else "correct the name (docs/configuration.md), or unset it"
+            remedy = (
+                f"did you mean {nearest[0]}?" if nearest else "correct the name (docs/configuration.md), or unset it"
+            )
             found.append(f"{name} is no setting, and does nothing; {remedy}")
     for file, names in files.items():
         if file in given and (named := [str(name) for name in names if str(name) in given]):
