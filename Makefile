@@ -8,12 +8,15 @@ export OMP_WAIT_POLICY ?= PASSIVE
 demo: install .venv-labelstudio/ready
 	.venv/bin/chequemate demo
 
+# What needs no server in two processes beside each other; then what does, one after another: it is timed, and shares a Label Studio.
+BESIDE = -n 2 --dist loadfile
 test: install .venv-labelstudio/ready chromium
-	.venv/bin/python -m pytest -m "not proof" -n 2 --dist loadgroup --no-loadscope-reorder
+	.venv/bin/python -m pytest -m "not integration and not proof" $(BESIDE)
+	.venv/bin/python -m pytest -m "integration and not proof"
 
 # Before every commit: the linters, and the tests that need no server, no browser and no long training.
 check: lint
-	.venv/bin/python -m pytest -m "not integration and not proof and not slow" -n 2 --dist loadgroup --no-loadscope-reorder
+	.venv/bin/python -m pytest -m "not integration and not proof and not slow" $(BESIDE)
 
 lint: install
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

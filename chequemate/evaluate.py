@@ -72,22 +72,20 @@ def not_learned(examples: list[Example], adapter: Adapter | None, folder: Path) 
 
 def scores_table(scores: dict[str, Any], title: str = "") -> Table:
     """Scores for people: what so few cheques cannot carry is a dash."""
+    from study.metrics import percent
+
     table = Table("", "", title=title, show_header=False)
     table.add_row("cheques", str(scores["n"]))
-    table.add_row("exact match, mean of the cheques", _percent(scores["mean"]))
-    table.add_row("exact match, median", _percent(scores["median"]))
+    table.add_row("exact match, mean of the cheques", percent(scores["mean"]))
+    table.add_row("exact match, median", percent(scores["median"]))
     for name, rate in scores["fields"].items():
-        table.add_row(f"  {name}", _percent(rate))
+        table.add_row(f"  {name}", percent(rate))
     table.add_row("cheques without any field right", str(scores["hard"]))
-    table.add_row("valid JSON", _percent(scores["valid_json"]))
-    table.add_row("calibration error", _percent(scores["ece"]))
+    table.add_row("valid JSON", percent(scores["valid_json"]))
+    table.add_row("calibration error", percent(scores["ece"]))
     table.add_row("AUROC of the confidence", "–" if scores["auroc"] is None else f"{scores['auroc']:.3f}")
     for target, rate in scores["read_rate"].items():
-        table.add_row(f"amounts read at {float(target):.1%} misread", _percent(rate))
+        table.add_row(f"amounts read at {float(target):.1%} misread", percent(rate))
     if scores["seconds_per_cheque"] is not None:
         table.add_row("seconds a cheque", f"{scores['seconds_per_cheque']:.2f}")
     return table
-
-
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{rate:.1%}"

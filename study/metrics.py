@@ -79,4 +79,11 @@ def read_rate(confidence: Floats, right: Bools, target: float) -> float | None:
 
 def at_most(events: int, n: int, level: float = 0.95) -> float:
     """The exact upper bound of a rate (Clopper-Pearson, one-sided): what a rate of zero really says."""
-    return 1.0 if events >= n else float(stats.beta.ppf(level, events + 1, n - events))
+    if events >= n:
+        return 1.0
+    return float(stats.binomtest(events, n, alternative="less").proportion_ci(level, "exact").high)
+
+
+def percent(rate: float | None) -> str:
+    """As it is shown; a dash where nobody knows."""
+    return "–" if rate is None else f"{rate:.1%}"

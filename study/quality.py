@@ -55,9 +55,8 @@ class Share:
     def estimate(self) -> Estimate | None:
         if not self.n:
             return None
-        low = float(stats.beta.ppf(0.025, self.count, self.n - self.count + 1)) if self.count else 0.0
-        high = float(stats.beta.ppf(0.975, self.count + 1, self.n - self.count)) if self.count < self.n else 1.0
-        return Estimate(self.count / self.n, low, high)
+        ends = stats.binomtest(self.count, self.n).proportion_ci(0.95, "exact")
+        return Estimate(self.count / self.n, float(ends.low), float(ends.high))
 
     def as_json(self) -> dict[str, Any]:
         found = self.estimate

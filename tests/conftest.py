@@ -29,18 +29,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: each process has a core to itself
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Beside each other (`-n 2 --dist loadgroup`): one process has the stack, and the others go file by file."""
-
-    def group(item: pytest.Item) -> str:
-        return "stack" if "_parts" in getattr(item, "fixturenames", ()) else item.path.stem
-
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: group(item) != "stack")  # what takes longest begins first
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(group(item)))
-
-
 @dataclass(frozen=True)
 class LabelStudio:
     """A running Label Studio. files: its local-files document root."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from backend.reader_thread import Away, Resident
 from cheques.fields import Form
@@ -112,28 +113,18 @@ def test_a_reader_that_fails_to_open_is_tried_again(monkeypatch: pytest.MonkeyPa
         assert resident.submit([noise(1)], FORM, None)[0].result(10).values
 
 
-def test_a_thread_whose_wait_fails_again_and_again_does_not_flood_the_log(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_thread_whose_wait_fails_again_and_again_does_not_flood_the_log(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with resident_with(FakeReader, card=Card(home)) as resident:
+    with capture_logs() as logged, resident_with(FakeReader, card=Card(home)) as resident:
         wait_until(lambda: resident.state == "ready")
         shutil.rmtree(home)  # where the reader looks whether its card is wanted
-        wait_until(lambda: "reader.thread" in logged(capsys))
+        wait_until(lambda: any(line["event"] == "reader.thread" for line in logged))
         time.sleep(1.0)
-        assert logged(capsys).count("reader.thread") < 10
+        assert sum(line["event"] == "reader.thread" for line in logged) < 10
         with pytest.raises(ReaderError, match="FileNotFoundError"):
             resident.submit([noise(1)], FORM, None)[0].result(10)
         home.mkdir()
         wait_until(lambda: resident.submit([noise(1)], FORM, None)[0].exception(10) is None)
-
-
-def logged(capsys: pytest.CaptureFixture[str]) -> str:
-    """What was logged so far, without taking it away."""
-    out, err = capsys.readouterr()
-    sys.stdout.write(out)
-    sys.stderr.write(err)
-    return out + err
 
 
 def test_a_closing_reader_refuses_what_it_has_not_begun() -> None:

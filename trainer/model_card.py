@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from store.versions import Version
+from study.metrics import percent
 from trainer.judgement import Contest
 
 CARD = """---
@@ -52,7 +53,7 @@ def write_card(adapter: Path, version: Version, contest: Contest) -> None:
         labels=version.labels,
         fields=", ".join(contest.candidate.form.names),
         n=candidate["n"],
-        rows="\n".join(f"| {name} | {_percent(before)} | {_percent(after)} |" for name, before, after in rows),
+        rows="\n".join(f"| {name} | {percent(before)} | {percent(after)} |" for name, before, after in rows),
         verdict="provisionally: too few cheques" if version.provisional else "by the gate on these cheques",
         rank=version.recipe.get("rank"),
         layers=" and ".join(towers),
@@ -61,7 +62,3 @@ def write_card(adapter: Path, version: Version, contest: Contest) -> None:
         dataset=version.dataset,
     )
     (adapter / "README.md").write_text(card, encoding="utf-8")
-
-
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{rate:.1%}"
