@@ -117,6 +117,7 @@ def height_of(shape: object) -> int:
 
 
 @pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no Chromium to print with")
+@pytest.mark.slow
 def test_the_page_is_printed_with_everything_inside(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, redis_url="redis://127.0.0.1:1/0")
     html = page_of(ShownDesk(figures()), settings, 1, "en")

@@ -153,6 +153,7 @@ CASES: dict[
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_the_line_and_that_its_remedy_works(
     case: str,
     place: Place,

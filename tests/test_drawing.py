@@ -93,6 +93,7 @@ class TestLines:
         assert text == again
         assert first.tobytes() == second.tobytes()
 
+    @pytest.mark.slow
     def test_lines_keep_to_the_alphabet_and_to_their_size(self) -> None:
         rng = random.Random(4)
         for _ in range(500):
@@ -167,6 +168,7 @@ class TestTexts:
 
 
 class TestContent:
+    @pytest.mark.slow
     def test_the_truth_is_canonical_and_fits_the_schema(self, many: list[Content]) -> None:
         for content in many:
             assert tuple(content.truth) == CHEQUE.names

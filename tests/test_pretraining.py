@@ -31,7 +31,7 @@ TRUTH = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def pieces(text: str) -> list[str]:

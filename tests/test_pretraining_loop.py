@@ -16,7 +16,7 @@ from research.pretraining.lines import HeadsStage, LinesStage  # noqa: E402
 from research.pretraining.loop import Plan, rate, train  # noqa: E402
 from research.pretraining.reading import ChequesStage, ReadingStage  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def plan(folder: Path, steps: float) -> Plan:

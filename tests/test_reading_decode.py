@@ -17,6 +17,8 @@ from reader.local.model import with_torchvision
 from reader.prompt import messages
 from reader.reading import Reading
 
+pytestmark = pytest.mark.slow
+
 FORM = Form((Field("total", "amount"), Field("date", "date"), Field("payé", "choice", choices=("oui", "non"))))
 
 

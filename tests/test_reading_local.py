@@ -22,6 +22,8 @@ from reader.local.local_reader import LocalReader
 from reader.local.model import with_torchvision
 from reader.reading import Adapter, ReaderError, Reading
 
+pytestmark = pytest.mark.slow
+
 SMALL = MODELS / "small"
 INVOICE = Form((Field("numero", "text"), Field("total", "amount"), Field("payé", "choice", choices=("oui", "non"))))
 

@@ -16,6 +16,8 @@ from reader.local.model import quick_sight, vision_tower, with_torchvision
 from reader.prompt import fit_to_model
 from trainer.collate import Collator
 
+pytestmark = pytest.mark.slow
+
 SMALL = MODELS / "small"
 
 

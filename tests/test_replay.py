@@ -84,6 +84,7 @@ def plan(tmp_path: Path) -> Plan:
     return Plan(("random", "active"), (1,), (4, 6), 12, 6, 1, tmp_path)
 
 
+@pytest.mark.slow
 def test_cells_follow_one_another_and_are_not_done_twice(plan: Plan) -> None:
     """With the real model: the first cell is everybody's, the next ones add what their strategy chose."""
     first = run(plan, FIRST, 1, 4)

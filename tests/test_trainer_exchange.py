@@ -18,6 +18,8 @@ from tests.trainer_parts import toy_model
 from trainer import export_import, lora
 from trainer.export_import import export_adapter, export_merged, import_adapter, must_read
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -88,6 +88,7 @@ def report(version: Version) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_a_better_candidate_serves_and_its_report_says_why(tmp_path: Path) -> None:
     steps: list[Step] = []
     version = go(tmp_path, progress=steps.append)
@@ -113,6 +114,7 @@ def test_the_adapter_may_be_published_and_holds_no_value_of_a_cheque(tmp_path: P
     assert not (version.path / "adapter" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_the_same_labels_never_train_twice(tmp_path: Path) -> None:
     first = go(tmp_path)
     assert go(tmp_path, lessons=LESSONS[::-1]) == first
@@ -120,6 +122,7 @@ def test_the_same_labels_never_train_twice(tmp_path: Path) -> None:
     assert go(tmp_path, lessons=LESSONS[:20]).name == "v2"
 
 
+@pytest.mark.slow
 def test_a_worse_candidate_is_kept_and_does_not_serve(tmp_path: Path) -> None:
     good = go(tmp_path)
 
@@ -172,6 +175,7 @@ def test_an_exam_image_that_is_gone_is_counted_and_left_out(tmp_path: Path) -> N
     assert report(version)["training"]["left_out"] == ["lost: no such file"]
 
 
+@pytest.mark.slow
 def test_a_champion_is_not_judged_on_what_it_knows_by_heart(tmp_path: Path) -> None:
     assert go(tmp_path, nothing_but(), exam=LESSONS[:10]).exam == 10
     second = go(tmp_path, nothing_but(), lessons=EXAM[:20], exam=[*LESSONS[:10], *EXAM[20:]])

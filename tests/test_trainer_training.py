@@ -23,6 +23,8 @@ from trainer.dataset import Example
 from trainer.recipe import LoraRecipe, Trained, TrainingError
 from trainer.training import train
 
+pytestmark = pytest.mark.slow
+
 RECIPE = LoraRecipe(epochs=2, rank=2, batch=4, drawn=0, hard=0, seed=1)
 
 

@@ -197,6 +197,7 @@ def test_another_version_in_service_stops_it(studio: FakeStudio, draw: Draw) -> 
     assert studio.writes == []
 
 
+@pytest.mark.slow
 def test_after_forty_exam_labels_every_fifth_is_an_exam_cheque(tmp_path: Path) -> None:
     studio, draw = FakeStudio(), drawn(tmp_path, range(1, 401))
     studio.add_tasks(range(1, 401))
