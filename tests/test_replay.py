@@ -21,6 +21,7 @@ from worker.replay import FIRST, Cell, Plan, run
 LABELS = (20, 80, 140, 200)
 
 
+@pytest.mark.slow
 def test_the_mail_is_unbalanced_and_the_same_for_the_same_seed() -> None:
     pieces = list(mail(3, 300))
     shares = {kind: count / 300 for kind, count in Counter(piece.kind for piece in pieces).items()}
@@ -30,6 +31,7 @@ def test_the_mail_is_unbalanced_and_the_same_for_the_same_seed() -> None:
     assert [one.drawn.image.tobytes() for one in again] == [one.drawn.image.tobytes() for one in pieces[:5]]
 
 
+@pytest.mark.slow
 def test_some_of_the_mail_is_written_twice_and_none_of_the_test() -> None:
     def twins(pieces: list[tuple[tuple[str, str], ...]]) -> int:
         return len(pieces) - len(set(pieces))
@@ -99,6 +101,7 @@ def test_cells_follow_one_another_and_are_not_done_twice(plan: Plan) -> None:
     assert not [path for path in plan.folder.iterdir() if path.name.startswith("training")]
 
 
+@pytest.mark.slow
 def test_the_verb_goes_on_from_the_cells_that_are_there(tmp_path: Path) -> None:
     """Cells made elsewhere are taken as they are: the curves come from them, and nothing is trained."""
     folder = _folder(tmp_path, (8, 16), 40, 24, 1)

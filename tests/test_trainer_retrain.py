@@ -106,6 +106,7 @@ def test_a_better_candidate_serves_and_its_report_says_why(tmp_path: Path) -> No
     assert (version.path / "confidence.json").is_file()
 
 
+@pytest.mark.slow
 def test_the_adapter_may_be_published_and_holds_no_value_of_a_cheque(tmp_path: Path) -> None:
     version = go(tmp_path)
     card = (version.path / "adapter" / "README.md").read_text()
@@ -195,6 +196,7 @@ def test_a_champion_of_the_same_weights_under_another_name_still_is_one(tmp_path
     assert go(tmp_path).parent == "v1"
 
 
+@pytest.mark.slow
 def test_a_kill_before_the_version_is_added_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
@@ -210,6 +212,7 @@ def test_a_kill_before_the_version_is_added_costs_nothing(tmp_path: Path, monkey
     assert not list((tmp_path / "versions" / "7").glob(".t*"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_in_one_line_and_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -61,6 +61,7 @@ def folder_of(examples: list[Example], folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_train_makes_a_version_that_evaluate_then_reads_with(run: Run, home: Path, tmp_path: Path) -> None:
     folder = folder_of(LESSONS, tmp_path / "cheques")
     before = tmp_path / "before.json"
@@ -121,6 +122,7 @@ def test_too_few_to_train_and_judge_on_is_one_line(run: Run, tmp_path: Path) -> 
         run("compare", "base", "--data", folder, "--train")
 
 
+@pytest.mark.slow
 def test_a_training_is_logged_where_the_user_or_the_setting_says(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
