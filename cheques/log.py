@@ -15,7 +15,8 @@ def log_to_stderr() -> None:
             structlog.processors.TimeStamper("iso"),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        # At each line: what stderr is now, which a test or a command line may have exchanged since.
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
     )
 
 

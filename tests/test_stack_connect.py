@@ -14,6 +14,7 @@ from chequemate.stack import Stack
 from cheques.drawing.folder import write_folder
 from cheques.settings import Settings
 from store.database import Store
+from store.draw import Draw
 from store.projects import join, leave, served
 from store.versions import Versions
 from studio.client import SAMPLING, Project, Studio
@@ -29,7 +30,7 @@ def test_projects_are_joined_once_and_left(tmp_path: Any) -> None:
     assert served(Settings(home=tmp_path)) == []
     for project in (12, 3, 12):
         join(Store(tmp_path), project)
-    (tmp_path / "projects" / "local").mkdir()
+    Draw(Store(tmp_path), "local")
     assert served(Settings(home=tmp_path)) == [3, 12]
     leave(Store(tmp_path), 3)
     assert served(Settings(_env_file=None, home=tmp_path, projects="7,12")) == [7, 12]  # type: ignore[call-arg, arg-type]
