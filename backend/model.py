@@ -114,8 +114,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
     @cached_property
     def _draw(self) -> Draw:
         """Made for the first cheque: whoever only asks about a project (`/setup`) leaves nothing behind."""
-        own = settings_of(self._tools.store, self._tools.settings, self.project)
-        return Draw(self._tools.store, self.project, shares=None if own.blind else Shares(blind=0.0))
+        return Draw(self._tools.store, self.project)
 
     def serving(self) -> Serving:
         """The champion of this moment."""
@@ -183,7 +182,10 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         name = _name(task)
         try:
             image = self._tools.fetch(self._url(task), self.project)
+            # Asked for each cheque: a lead may have changed the project's settings since.
+            own = settings_of(self._tools.store, self._tools.settings, self.project)
             with self._drawing:
+                self._draw.shares = Shares() if own.blind else Shares(blind=0.0)
                 place = self._draw.place(name, image, labelled=bool(task.get("annotations")))
         except BadImage as error:
             return self._unread(name, str(error), passing=isinstance(error, ImageAway))

@@ -13,7 +13,7 @@ def settings(
         list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="NAME= takes the environment's value again")
     ] = None,
 ) -> None:
-    """Show a project's settings, or change them: they count from the next job on."""
+    """Show a project's settings, or change them: they count from the next reading or training on."""
     from cheques.settings import settings as of_environment
     from store.database import Store
     from store.projects import (

@@ -12,7 +12,9 @@ from flask.testing import FlaskClient
 from chequemate import project_settings
 from cheques.settings import Settings, settings
 from store.database import Store
+from store.draw import Draw
 from store.projects import BadProjectSetting, join, own_settings, set_settings, settings_of
+from tests.backend_parts import FakeReader, client_of, predict, task
 from tests.dashboard_parts import figures, site
 from tests.test_dashboard_page import token_in
 from tests.trainer_parts import runner
@@ -44,6 +46,16 @@ def test_what_a_project_cannot_have_is_refused_and_nothing_of_it_taken(store: St
     with pytest.raises(BadProjectSetting, match=name):
         set_settings(store, 7, {"doubt": "0.5", name: text})
     assert own_settings(store, 7) == {}
+
+
+def test_what_is_drawn_next_follows_them(tmp_path: Path) -> None:
+    client = client_of(tmp_path, FakeReader)
+    predict(client, [task(number) for number in range(60)])
+    set_settings(Store(tmp_path), 7, {"blind": "false"})
+    predict(client, [task(number) for number in range(60, 160)])
+    places = Draw(Store(tmp_path), 7).places()
+    assert any(place.arm == "blind" for place in places[:60])
+    assert not any(place.arm == "blind" for place in places[60:])
 
 
 @pytest.fixture
