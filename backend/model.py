@@ -185,7 +185,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
             # Asked for each cheque: a lead may have changed the project's settings since.
             own = settings_of(self._tools.store, self._tools.settings, self.project)
             with self._drawing:
-                self._draw.shares = Shares() if own.blind else Shares(blind=0.0)
+                self._draw.shares = Shares.of(own)
                 place = self._draw.place(name, image, labelled=bool(task.get("annotations")))
         except BadImage as error:
             return self._unread(name, str(error), passing=isinstance(error, ImageAway))

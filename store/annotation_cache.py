@@ -8,17 +8,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from store import tables
-from store.database import Store, upsert
+from store.database import Store, delete_tasks, upsert
+from store.marks import mark_in, set_mark_in
 
-rows, marks = tables.annotation, tables.mark
+rows = tables.annotation
 SINCE = "annotations"  # the mark that says how far the copy goes, and in which format it is
 
 
 def annotation_copy(store: Store, project: int, format: int) -> tuple[dict[int, list[dict[str, Any]]], str]:
     """The annotations by task, and up to when Label Studio was read; nothing in another format. Raises StoreError."""
     with store.look() as connection:
-        query = sa.select(marks.c.value).where(marks.c.project == str(project), marks.c.name == SINCE)
-        mark = connection.execute(query).scalar_one_or_none()
+        mark = mark_in(connection, project, SINCE)
         if not isinstance(mark, dict) or mark.get("format") != format:
             return {}, ""
         found = connection.execute(sa.select(rows.c.task, rows.c.rows).where(rows.c.project == str(project)))
@@ -35,16 +35,11 @@ def update_annotation_copy(
     gone: Iterable[int],
 ) -> None:
     """Replace what changed, in one step with how far the copy goes. Raises StoreError."""
-    own = rows.c.project == str(project)
     with store.begin() as connection:
-        query = sa.select(marks.c.value).where(marks.c.project == str(project), marks.c.name == SINCE)
-        mark = connection.execute(query).scalar_one_or_none()
+        mark = mark_in(connection, project, SINCE)
         if not isinstance(mark, dict) or mark.get("format") != format:
-            connection.execute(rows.delete().where(own))
-        tasks = [str(task) for task in gone]
-        for start in range(0, len(tasks), 500):
-            connection.execute(rows.delete().where(own, rows.c.task.in_(tasks[start : start + 500])))
+            connection.execute(rows.delete().where(rows.c.project == str(project)))
+        delete_tasks(connection, rows, project, gone)
         listed = ({"project": str(project), "task": str(task), "rows": one} for task, one in changed.items())
         upsert(connection, rows, listed)
-        value = {"format": format, "since": since}
-        upsert(connection, marks, [{"project": str(project), "name": SINCE, "value": value}])
+        set_mark_in(connection, project, SINCE, {"format": format, "since": since})

@@ -12,10 +12,8 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -86,8 +84,12 @@ def restore(store: Store, path: Path) -> dict[str, int]:
             about = _read(archive, ABOUT)
             if json.loads(about).get("tables") != head():
                 raise BadBackup(f"{path} was made by another release: restore it with that one, then upgrade")
-            rows = {table: list(_rows(archive, table)) for table in KEPT}
-            with tempfile.TemporaryDirectory(prefix=".restore-", dir=_made(store.files)) as draft:
+            rows = {
+                table: [json.loads(line) for line in _read(archive, f"tables/{table.name}.jsonl").splitlines()]
+                for table in KEPT
+            }
+            store.files.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".restore-", dir=store.files) as draft:
                 members = [one for one in archive.getmembers() if one.name.startswith("files/")]
                 archive.extractall(draft, members, filter="data")
                 counts = {"files": len(members)}
@@ -118,11 +120,6 @@ def _put(folder: Path, place: Path) -> None:
     sync_folder(place.parent)
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
     content = text.encode()
     member = tarfile.TarInfo(name)
@@ -134,8 +131,3 @@ def _read(archive: tarfile.TarFile, name: str) -> str:
     file = archive.extractfile(name)
     assert file is not None
     return file.read().decode()
-
-
-def _rows(archive: tarfile.TarFile, table: sa.Table) -> Iterator[dict[str, Any]]:
-    for line in _read(archive, f"tables/{table.name}.jsonl").splitlines():
-        yield json.loads(line)

@@ -19,6 +19,7 @@ from cheques.settings import Settings
 from store import tables
 
 FILE = "chequemate.db"
+AT_ONCE = 500  # values that one query names; databases have a limit
 WAIT_SECONDS = 60  # for another process that writes
 MIGRATING = 0x63686571  # the number of PostgreSQL's lock under which tables are made or changed
 
@@ -110,6 +111,14 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[st
     keys = [column.name for column in table.primary_key]
     others = {name: query.excluded[name] for name in listed[0] if name not in keys}
     connection.execute(query.on_conflict_do_update(index_elements=keys, set_=others), listed)
+
+
+def delete_tasks(connection: sa.Connection, table: sa.Table, project: int, tasks: Iterable[int | str]) -> int:
+    """Delete the rows of these tasks of a project; how many rows."""
+    listed = [str(task) for task in tasks]
+    own = table.c.project == str(project)
+    chunks = (listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE))
+    return sum(connection.execute(table.delete().where(own, table.c.task.in_(some))).rowcount for some in chunks)
 
 
 def _told(store: Store, error: DBAPIError) -> StoreError:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from cheques.images import distance, fingerprint
+from cheques.settings import Settings
 from store import tables
 from store.database import Store
 
@@ -30,6 +31,10 @@ class Shares:
 
     blind: float = 0.1
     exam: float = 0.2  # the blind ones included
+
+    @classmethod
+    def of(cls, settings: Settings) -> Shares:
+        return cls() if settings.blind else cls(blind=0.0)
 
 
 @dataclass(frozen=True)

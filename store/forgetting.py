@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Set
 
 from store import tables
-from store.database import Store
+from store.database import Store, delete_tasks
 from store.marks import UNREAD
 
-AT_ONCE = 500  # values that one query may name
 OF_A_CHEQUE = {
     "readings": tables.reading,
     "readings of blind cheques": tables.blind_reading,
@@ -23,22 +22,10 @@ def forget_tasks(store: Store, project: int, tasks: Set[str]) -> dict[str, int]:
 
     Raises StoreError; then nothing was deleted.
     """
-    counts = {}
     with store.begin(str(project)) as connection:
-        for what, table in OF_A_CHEQUE.items():
-            counts[what] = sum(
-                connection.execute(
-                    table.delete().where(table.c.project == str(project), table.c.task.in_(some))
-                ).rowcount
-                for some in _chunks(tasks)
-            )
+        counts = {what: delete_tasks(connection, table, project, tasks) for what, table in OF_A_CHEQUE.items()}
         # Its lines may name what is on a cheque; each job says again what it finds.
         marks = tables.mark
         connection.execute(marks.delete().where(marks.c.project == str(project), marks.c.name == UNREAD))
     store.clear_traces()
     return counts
-
-
-def _chunks(tasks: Iterable[str]) -> Iterable[list[str]]:
-    listed = list(tasks)
-    return (listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE))

@@ -18,23 +18,30 @@ from store.database import Store, StoreError, upsert
 rows = tables.mark
 Why = Literal["no image", "unreadable", "waiting"]
 UNREAD = "unread"
+CURVE = "learning curve"  # what the trainer keeps for the page
 
 
 def mark(store: Store, project: int | str, name: str) -> Any:
     """What was written last, or None. Raises StoreError."""
     with store.look() as connection:
-        return _of(connection, project, name)
+        return mark_in(connection, project, name)
 
 
 def set_mark(store: Store, project: int | str, name: str, value: Any) -> None:
     """Raises StoreError."""
     with store.begin() as connection:
-        upsert(connection, rows, [{"project": str(project), "name": name, "value": value}])
+        set_mark_in(connection, project, name, value)
 
 
-def _of(connection: sa.Connection, project: int | str, name: str) -> Any:
+def mark_in(connection: sa.Connection, project: int | str, name: str) -> Any:
+    """As `mark`, within a transaction of the caller's."""
     query = sa.select(rows.c.value).where(rows.c.project == str(project), rows.c.name == name)
     return connection.execute(query).scalar_one_or_none()
+
+
+def set_mark_in(connection: sa.Connection, project: int | str, name: str, value: Any) -> None:
+    """As `set_mark`, within a transaction of the caller's."""
+    upsert(connection, rows, [{"project": str(project), "name": name, "value": value}])
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,9 @@ def keep_unread(store: Store, project: int, job: str, found: Iterable[Unread]) -
     """What this job found now, in place of what it found before. A full disk only means that it is not shown."""
     listed = [[one.task, one.why, one.reason] for one in found]
     with suppress(StoreError), store.begin(str(project)) as connection:
-        past = _by_job(_of(connection, project, UNREAD))
+        past = _by_job(mark_in(connection, project, UNREAD))
         if past.get(job) != listed:
-            value = past | {job: listed}
-            upsert(connection, rows, [{"project": str(project), "name": UNREAD, "value": value}])
+            set_mark_in(connection, project, UNREAD, past | {job: listed})
 
 
 def unread(store: Store, project: int) -> tuple[Unread, ...]:

@@ -136,8 +136,9 @@ class Versions:
     def champion(self) -> Version | None:
         """The version in service; None means the base model. A damaged champion does not serve."""
         with self.store.look() as connection:
-            name = self._pointer(connection).champion
-            version = next((one for one in self._list(connection) if one.name == name), None) if name else None
+            pointer = self._pointer(connection)
+            listed = self._list(connection, pointer) if pointer.champion else ()
+        version = next((one for one in listed if one.name == pointer.champion), None)
         return version if version and not version.problem() else None
 
     def pointer(self) -> Pointer:
@@ -173,7 +174,8 @@ class Versions:
         with self.store.begin(self.project) as connection:
             self._sweep()
             known = {one.name for one in self._list(connection)}
-            name = version.name or f"v{self._last_number(connection) + 1}"
+            last = self._last_number(connection)
+            name = version.name or f"v{last + 1}"
             if name in known:
                 raise VersionError(f"project {self.project} has a {name} already")
             path = self.folder / name
@@ -187,7 +189,7 @@ class Versions:
             sync_folder(self.folder)
             row = {"project": self.project, "name": name, "number": version.number, "record": _as_json(version)}
             connection.execute(tables.version.insert().values(row))
-            counted = max(self._last_number(connection), version.number)
+            counted = max(last, version.number)
             own = tables.project.c.id == self.project
             connection.execute(tables.project.update().where(own).values(last_version=counted))
             if version.decision == "promoted":
@@ -222,7 +224,7 @@ class Versions:
             pointer = self._pointer(connection)
             if pointer.champion is None:
                 raise VersionError(f"project {self.project} has no champion: there is nothing to roll back")
-            known = {version.name: version for version in self._list(connection)}
+            known = {version.name: version for version in self._list(connection, pointer)}
             before = [*pointer.before]
             while before:
                 version = known.get(before.pop())
@@ -238,7 +240,8 @@ class Versions:
     def prune(self, keep: int = 3) -> tuple[str, ...]:
         """Remove all but the champion, its parent, its predecessor and the last `keep` versions; the names removed."""
         with self.store.begin(self.project) as connection:
-            pointer, versions = self._pointer(connection), self._list(connection)
+            pointer = self._pointer(connection)
+            versions = self._list(connection, pointer)
             champion = next((version for version in versions if version.name == pointer.champion), None)
             kept = {pointer.champion, champion and champion.parent, *pointer.before[-1:]}
             kept |= {version.name for version in versions[len(versions) - keep :]} if keep else set()
@@ -253,8 +256,10 @@ class Versions:
     def _is(self, name: str) -> tuple[sa.ColumnElement[bool], ...]:
         return tables.version.c.project == self.project, tables.version.c.name == name
 
-    def _list(self, connection: sa.Connection) -> Sequence[Version]:
-        forced = {entry["to"] for entry in self._pointer(connection).history if entry["action"] == "force"}
+    def _list(self, connection: sa.Connection, pointer: Pointer | None = None) -> Sequence[Version]:
+        """pointer: spares reading it again."""
+        history = (pointer or self._pointer(connection)).history
+        forced = {entry["to"] for entry in history if entry["action"] == "force"}
         known = {entry.name for entry in fields(Version)}
         query = sa.select(tables.version.c.name, tables.version.c.record).where(
             tables.version.c.project == self.project

@@ -241,9 +241,6 @@ class Studio:
         """Tell the task's annotator where to look; the rest of its data stays."""
         self.change_data(task, **{HINT: hint})
 
-    def delete_prediction(self, prediction: int) -> None:
-        self._call(lambda: self._sdk.predictions.delete(prediction))
-
     def annotate(self, task: int, result: list[dict[str, Any]], **more: Any) -> int:
         """Submit an annotation as a person would (lead_time, parent_prediction, was_cancelled, …); its id."""
         return int(self._call(lambda: self._sdk.annotations.create(task, result=result, **more), safe=False).id)

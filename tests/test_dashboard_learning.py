@@ -13,11 +13,11 @@ from backend.dashboard.status import history_of
 from chequemate.slides import slides
 from store import tables
 from store.database import Store
-from store.marks import mark, set_mark
+from store.marks import CURVE, mark, set_mark
 from store.versions import Versions
 from tests.dashboard_parts import figures, site
 from tests.learning_parts import exams, law, project
-from trainer.progress import CURVE, keep_curve, progress_of
+from trainer.progress import keep_curve, progress_of
 
 LABELS, CHEQUES = (40, 80, 120, 160), (20, 30, 40, 50)
 

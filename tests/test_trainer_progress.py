@@ -15,7 +15,7 @@ from typer.testing import Result
 from chequemate import progress as verb
 from cheques.settings import settings
 from store.database import Store
-from store.marks import mark
+from store.marks import CURVE, mark
 from store.projects import known_projects
 from store.versions import VersionError, Versions
 from tests.learning_parts import exams, law, project
@@ -24,7 +24,7 @@ from tests.test_trainer_versions import add
 from tests.trainer_parts import runner
 from trainer import retrain as retraining
 from trainer import training
-from trainer.progress import CURVE, MORE, as_json, progress_of, sentence
+from trainer.progress import MORE, as_json, progress_of, sentence
 
 Run = Callable[..., Result]
 TRUTH = law(0.35, 0.0, 0.5, 100)

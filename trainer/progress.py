@@ -30,11 +30,10 @@ from typing import Any
 import numpy as np
 
 from reader.base_model import differs
-from store.marks import set_mark
+from store.marks import CURVE, set_mark
 from store.versions import Version, Versions
 from study.learning_curve import Curve, Lack, Needed, Point, fit, lacking, own_interval
 
-CURVE = "learning curve"  # the mark under which it is kept
 MORE = 100  # labels
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 TARGETS_SAID = 3  # the next ones above where the curve is now

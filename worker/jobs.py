@@ -71,7 +71,7 @@ class Site:
         own = settings_of(store, settings(), project)
         studio = Studio.of(own)
         about = studio.project(project)
-        draw = Draw(store, project, shares=None if own.blind else Shares(blind=0.0))
+        draw = Draw(store, project, shares=Shares.of(own))
         fetch = partial(fetch_image, settings=own, project=project)
         config = read_config(about.label_config)
         return cls(own, studio, about, config, store, draw, Versions(store, project), fetch)

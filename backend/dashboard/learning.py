@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from store.database import Store, StoreError
-from store.marks import mark
+from store.marks import CURVE, mark
 from study.time_saved import Estimate
-
-CURVE = "learning curve"  # the mark under which training keeps it
 
 
 @dataclass(frozen=True)

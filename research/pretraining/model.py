@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from reader.local.model import with_torchvision
 from research.pretraining import tokenizer as tok
 
 SIZE = (640, 288)  # pixels (width, height) at which a cheque is read: 40 x 18 patches, 180 image tokens
@@ -61,7 +62,7 @@ def build(seed: int = 0) -> Any:
     """The model with random weights, in fp32."""
     import torch
 
-    without_operators()
+    with_torchvision()
     from transformers import GenerationConfig, Qwen3VLForConditionalGeneration
 
     torch.manual_seed(seed)
@@ -75,7 +76,7 @@ def build(seed: int = 0) -> Any:
 
 def processor() -> Any:
     """Qwen3VLProcessor that keeps a 640 x 288 cheque as it is, and brings other images to about as many pixels."""
-    without_operators()
+    with_torchvision()
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
     size = {"shortest_edge": PIXELS * 4 // 5, "longest_edge": PIXELS}
@@ -94,23 +95,6 @@ def processor() -> Any:
         video_processor=Qwen3VLVideoProcessor(**images),
         chat_template=tok.TEMPLATE,
     )
-
-
-def without_operators() -> None:
-    """Lets torchvision be imported where it has no compiled operators (there is no CPU build of it)."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        import torch
-
-        for name in ("nms", "qnms"):
-            # Declared already: a second call in the same process.
-            try:
-                torch.library.define(
-                    f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-                )
-            except RuntimeError:
-                continue
 
 
 def save_frame(folder: Path) -> None:
