@@ -139,6 +139,26 @@ def test_what_is_no_backup_is_one_line_and_nothing_is_brought(tmp_path: Path, da
     assert not any(rows(other).values())
 
 
+@pytest.mark.parametrize("name", ["files/../../outside", "/outside", "files/link"])
+def test_what_leads_out_of_the_home_is_refused(tmp_path: Path, name: str) -> None:
+    filled(Store(tmp_path / "home"))
+    path = tmp_path / "all.tar"
+    backup(Store(tmp_path / "home"), path)
+    with tarfile.open(path, "a") as archive:
+        member = tarfile.TarInfo(name)
+        if name.endswith("link"):
+            member.type, member.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(member)
+    other = Store(tmp_path / "deep" / "other")
+    if name.startswith("files/"):
+        with pytest.raises(BadBackup, match="no backup"):
+            restore(other, path)
+        assert not any(rows(other).values())
+    else:
+        restore(other, path)  # nothing but what lies below files/ is looked at
+    assert not list(tmp_path.rglob("outside")) and not Path("/outside").exists()
+
+
 def test_a_full_disk_leaves_the_last_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, path = Store(tmp_path / "home"), tmp_path / "all.tar"
     filled(store)

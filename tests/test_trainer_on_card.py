@@ -72,8 +72,6 @@ def test_what_cannot_be_read_with_afterwards_is_not_trained(two_cards: None) -> 
 
 UNSLOTH = """
 import os
-
-pytestmark = pytest.mark.slow
 STATISTICS_AT_IMPORT = os.environ.get("UNSLOTH_DISABLE_STATISTICS")
 
 class FastVisionModel:
