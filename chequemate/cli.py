@@ -96,7 +96,9 @@ def _close_the_home() -> None:
 
 def _is_disk(error: Exception) -> TypeGuard[OSError]:
     """Is it what the system says of a file: a full disk, a folder that is none, no right to write?"""
-    return isinstance(error, OSError) and error.strerror is not None
+    from store.database import StoreError  # which says by itself what to do
+
+    return isinstance(error, OSError) and error.strerror is not None and not isinstance(error, StoreError)
 
 
 def _is_expected(error: Exception) -> bool:
@@ -106,6 +108,7 @@ def _is_expected(error: Exception) -> bool:
     from cheques.values import BadValue
     from reader.gpu_lock import CardBusy
     from reader.reading import ReaderError
+    from store.database import StoreError
     from store.versions import VersionError
     from studio.config import BadConfig
     from studio.connection import StudioError
@@ -114,4 +117,4 @@ def _is_expected(error: Exception) -> bool:
     from worker.queue import QueueAway
 
     caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, DataError, QueueAway, ReaderError, ReportError)
-    return isinstance(error, (*caused, StackError, StudioError, TrainingError, VersionError))
+    return isinstance(error, (*caused, StackError, StoreError, StudioError, TrainingError, VersionError))

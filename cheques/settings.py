@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import re
 import ssl
 from contextlib import suppress
 from difflib import get_close_matches
@@ -176,10 +177,18 @@ class Settings(BaseSettings):
             raise ValueError(f"{path} is no file with certificates in PEM ({said})") from None
         return path
 
-    @field_validator("home")
+    @field_validator("home", "files")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().resolve()
+    def _absolute(cls, folder: Path | None) -> Path | None:
+        return folder and folder.expanduser().resolve()
+
+    @field_validator("database_url")
+    @classmethod
+    def _of_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        # Without the address in the message: it may hold a password.
+        if url and not re.fullmatch(r"postgresql(\+psycopg)?://\S+", url.get_secret_value()):
+            raise ValueError("give postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, or leave it out for SQLite")
+        return url
 
     @model_validator(mode="after")
     def _redis_with_its_password(self) -> Settings:

@@ -30,6 +30,9 @@ class StoreError(OSError):
     def __init__(self, reason: str, number: int = errno.EIO) -> None:
         super().__init__(number, reason)
 
+    def __str__(self) -> str:
+        return str(self.strerror)
+
 
 class Store:
     """The database and the files of one home.
@@ -145,8 +148,17 @@ _engines: list[sa.Engine] = []
 @lru_cache(maxsize=64)
 def _engine(url: str) -> sa.Engine:
     if not url.startswith("sqlite:"):
-        _engines.append(sa.create_engine(url, pool_pre_ping=True))
-        return _engines[-1]
+        try:
+            # Whatever the address says, psycopg is the driver that the extra brings.
+            server = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        except ModuleNotFoundError:
+            raise StoreError("CHEQUEMATE_DATABASE_URL needs the extra postgres: install psycopg[binary]") from None
+        except (sa.exc.ArgumentError, ValueError):  # whose messages may hold the password
+            raise StoreError(
+                "CHEQUEMATE_DATABASE_URL is no address: escape / # @ in its password as %2F %23 %40"
+            ) from None
+        _engines.append(server)
+        return server
     engine = sa.create_engine(url, connect_args={"timeout": WAIT_SECONDS, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")

@@ -101,13 +101,15 @@ def test_what_another_setting_makes_idle(monkeypatch: pytest.MonkeyPatch) -> Non
         ("CHEQUEMATE_RETRAIN_EVERY=often", "CHEQUEMATE_RETRAIN_EVERY"),
         ("CHEQUEMATE_PROJECTS=7,eight", "CHEQUEMATE_PROJECTS"),
         ("CHEQUEMATE_WORTH=date", "CHEQUEMATE_WORTH: give it as JSON"),
+        ("CHEQUEMATE_DATABASE_URL=mysql://u:sECret@h/d", "CHEQUEMATE_DATABASE_URL: .*give postgresql"),
+        ("CHEQUEMATE_DATABASE_URL=chequemate", "CHEQUEMATE_DATABASE_URL: .*or leave it out for SQLite"),
     ],
 )
 def test_what_cannot_be_used_ends_in_one_line(content: str, named: str) -> None:
     Path(".env").write_text(content + "\n")
     with pytest.raises(BadSettings, match=named) as caught:
         module.settings()
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "sECret" not in str(caught.value)
 
 
 def test_an_env_file_in_another_encoding() -> None:
