@@ -46,6 +46,7 @@ def simulate(
     from cheques.settings import settings
     from store.database import Store
     from store.draw import Draw
+    from store.projects import settings_of
     from store.versions import Versions
     from studio.client import Studio
     from studio.formats import read_config
@@ -57,7 +58,7 @@ def simulate(
     config = read_config(studio.project(number).label_config)
     answers = read_truth(truth or chosen.home / "files" / "cheques" / "truth.jsonl")
     store = Store.of(chosen)
-    draw = Draw(store, number)
+    draw, every = Draw(store, number), settings_of(store, chosen, number).retrain_every
     versions, console, chance = Versions(store, number), Console(), random.Random(seed)
     known = {version.name for version in versions.list()}
     served: list[Served] = []
@@ -79,7 +80,7 @@ def simulate(
             bar.update(row, advance=1, description="labelling")
             spent["labelling"] += time.monotonic() - started
             if breaks:
-                spent["waiting"] += until_idle(number, say)
+                spent["waiting"] += until_idle(number, every, say)
             for version in versions.list():
                 if version.name not in known:
                     known.add(version.name)
@@ -161,17 +162,21 @@ def corrected(
     return result, typed
 
 
-def until_idle(project: int, say: Callable[[str], None]) -> float:
-    """Wait while the worker has something to do for the project; the seconds it took."""
-    from worker.queue import QUEUES, connect, progress_of
+def until_idle(project: int, every: int, say: Callable[[str], None]) -> float:
+    """Wait until nothing is due, trained or read for the project; the seconds it took.
+
+    A `reconcile` alone is not waited for: it comes on a timer too, and on a busy machine one follows the other.
+    """
+    from worker.queue import PRELABEL, RETRAIN, connect, labels_needed, progress_of
 
     started, connection = time.monotonic(), connect()
     while True:
-        jobs = {name: job for name in QUEUES if (job := progress_of(connection, name, project))}
-        if all(job["status"] == "failed" for job in jobs.values()):
+        jobs = {name: job for name in (PRELABEL, RETRAIN) if (job := progress_of(connection, name, project))}
+        at_work = {name: job.get("stage") or job["status"] for name, job in jobs.items() if job["status"] != "failed"}
+        if not at_work and labels_needed(connection, project, every):
             return time.monotonic() - started
-        name, job = next((name, job) for name, job in jobs.items() if job["status"] != "failed")
-        say(f"the worker: {name}, {job.get('stage') or job['status']}")
+        name, stage = next(iter(at_work.items()), ("reconcile", "counts the labels"))
+        say(f"the worker: {name}, {stage}")
         time.sleep(0.5)
 
 

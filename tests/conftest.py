@@ -14,6 +14,8 @@ import redis
 from chequemate.services import EMAIL
 from chequemate.stack import PORTS, Stack
 from cheques.settings import Settings
+from store.database import Store
+from store.projects import leave, served
 from studio.client import Studio
 from tests.jobs_parts import World, world_in
 from tests.redis_parts import RedisServer
@@ -91,10 +93,12 @@ def label_studio(_parts: Stack) -> LabelStudio:
     return LabelStudio(_parts.studio_url, _parts.token, EMAIL, _parts.secrets.studio_password, _parts.files)
 
 
-@pytest.fixture(scope="session")
-def stack(_parts: Stack) -> Stack:
+@pytest.fixture(scope="module")
+def stack(_parts: Stack) -> Iterator[Stack]:
     """Everything: Redis, Label Studio, the backend with the small model, one worker; retrains every 6 lessons."""
-    return _parts.start()
+    yield _parts.start()
+    for project in served(_parts.settings):  # each one that is served costs the worker a look every 15 s
+        leave(Store.of(_parts.settings), project)
 
 
 @pytest.fixture

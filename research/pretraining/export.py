@@ -35,7 +35,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def merit(scores: dict[str, float]) -> float:
-    return scores.get("seen_exact", 0.0) + scores.get("unseen_exact", 0.0)
+    return sum(score for name, score in scores.items() if name.endswith("_exact"))
 
 
 def export(folder: Path, model: Any, progress: Progress, scores: dict[str, float]) -> None:

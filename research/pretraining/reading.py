@@ -16,7 +16,16 @@ from cheques.fields import CHEQUE
 from research.pretraining import ctc, forward, targets, vision
 from research.pretraining.letters import FRAMES
 from research.pretraining.lines import GROUPS, HALFWAY, PAGE, pixels, placed, spelt, spelt_lines
-from research.pretraining.samples import EXAM, PATCH, Batch, Cheques, Lines
+from research.pretraining.samples import (
+    EXAM,
+    PATCH,
+    Batch,
+    Cheques,
+    Lines,
+    discordant_cheque,
+    unfamiliar_cheque,
+    varied_cheque,
+)
 
 HEADS = (("head", 1.0), ("halfway", HALFWAY))  # throw-away heads: on the tower, and inside it
 SPELLING = 0.5  # weight of the throw-away heads
@@ -69,9 +78,11 @@ class ChequesStage:
 
     def __init__(self, size: int = 8, fixed: int = 64) -> None:
         beside = Lines(6 * size, first=6 * 10**8, hands="train")
-        self.draw = Cheques(size, hands="train", keep=96, beside=beside, varied=True)
-        exam = {hands: Cheques(8, first=EXAM, hands=hands) for hands in GROUPS if fixed}
-        self.fixed = {hands: [draw(number) for number in range(fixed // 8)] for hands, draw in exam.items()}
+        self.draw = Cheques(size, hands="train", keep=96, beside=beside, draw=varied_cheque)
+        exam = {hands: Cheques(8, first=EXAM, hands=hands) for hands in GROUPS}
+        exam |= {"kept_out": Cheques(8, first=EXAM, hands="unseen", draw=unfamiliar_cheque)}
+        exam |= {"discordant": Cheques(8, first=EXAM, hands="unseen", draw=discordant_cheque)}
+        self.fixed = {name: [draw(number) for number in range(fixed // 8)] for name, draw in exam.items() if fixed}
 
     def loss(self, modules: nn.ModuleDict, batch: Batch, samples: int) -> dict[str, Tensor]:
         said, strayed, pages = self._forward(modules, batch)
@@ -88,7 +99,7 @@ class ChequesStage:
     def score(self, modules: nn.ModuleDict) -> dict[str, float]:
         """Exact match a field, with all that stands before it given; and the characters that the head misspells."""
         out = {}
-        for hands, batches in self.fixed.items():
+        for group, batches in self.fixed.items():
             right, read, true = [], [], []
             for batch in batches:
                 said, _, (page, *_) = self._forward(modules, batch)
@@ -96,9 +107,9 @@ class ChequesStage:
                 read += ctc.decode(modules["head"](*_windows(page, batch)), _frames(batch, page))
                 true += batch["texts"]
             each = np.nanmean(np.concatenate(right), 0)
-            out[f"{hands}_exact"] = float(each.mean())
-            out[f"{hands}_errors"] = ctc.errors(read, true)
-            out |= {f"{hands}_{name}": float(value) for name, value in zip(CHEQUE.names, each, strict=True)}
+            out[f"{group}_exact"] = float(each.mean())
+            out[f"{group}_errors"] = ctc.errors(read, true)
+            out |= {f"{group}_{name}": float(value) for name, value in zip(CHEQUE.names, each, strict=True)}
         return out
 
     def _forward(self, modules: nn.ModuleDict, batch: Batch) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:

@@ -6,6 +6,7 @@ Training draws from seeds below EXAM, the fixed sets from EXAM upwards, and no h
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +122,8 @@ class Cheques:
     "texts" are the written lines of all of them; "windows" (lines, 4): cheque, first and last patch column, and
     the middle in pixels of each; "points": where each token is written. Three batches in four keep only `keep` of the
     180 blocks of a cheque ("kept"): all that are written on, and some of the print. That is half the work, and most
-    of what there is to learn. `beside` draws a batch of single lines along with each ("lines"). `varied` cheques have
-    layouts of every kind, pictures taken in every way, and amounts that differ or cannot be read.
+    of what there is to learn. `beside` draws a batch of single lines along with each ("lines"). `draw` draws a cheque
+    of a seed and a group of hands.
     """
 
     size: int = 8
@@ -130,12 +131,11 @@ class Cheques:
     hands: str = "seen"
     keep: int = BLOCKS
     beside: Lines | None = None
-    varied: bool = False
+    draw: Callable[[int, str], Drawn] = draw_cheque
 
     def __call__(self, number: int) -> Batch:
         rng = random.Random(self.first + number)
-        draw = varied_cheque if self.varied else draw_cheque
-        drawn = [draw(self.first + number * self.size + i, self.hands) for i in range(self.size)]
+        drawn = [self.draw(self.first + number * self.size + i, self.hands) for i in range(self.size)]
         # A line that runs from right to left is no line for CTC.
         written = [(i, text, box) for i, cheque in enumerate(drawn) if not cheque.turned for text, box in cheque.lines]
         said = [targets.whole(cheque.truth) for cheque in drawn]
@@ -156,11 +156,21 @@ class Cheques:
 
 
 def varied_cheque(seed: int, hands: str) -> Drawn:
-    """The cheque of a seed, as varied as mail is."""
+    """The cheque of a seed, as varied as mail is: its layout, how its picture is taken, whether its amounts agree."""
     rng = random.Random(f"varied {seed}")
     kinds = rng.choices(list(TAKEN), list(TAKEN.values()))[0]
     layouts = "train" if rng.random() < LAYOUTS else None
     return draw_cheque(seed, hands, layouts=layouts, kinds=kinds, discordant=DISCORDANT, hidden=HIDDEN)
+
+
+def unfamiliar_cheque(seed: int, hands: str) -> Drawn:
+    """The cheque of a seed, of a layout that is kept out of all training."""
+    return draw_cheque(seed, hands, layouts="kept-out")
+
+
+def discordant_cheque(seed: int, hands: str) -> Drawn:
+    """The cheque of a seed, whose figures and words differ."""
+    return draw_cheque(seed, hands, discordant=1.0)
 
 
 def _script(text: str, middles: NDArray[np.float64] | None, above: int) -> Script | None:
