@@ -38,8 +38,9 @@ def train(
     from reader.open_reader import open_reader
     from store.database import Store
     from store.versions import Versions
+    from trainer.judgement import Step
     from trainer.presets import recipe_here
-    from trainer.retrain import Step, retrain
+    from trainer.retrain import retrain
 
     check_places(json_file)
     chosen: dict[str, Any] = {

@@ -19,11 +19,11 @@ from store.database import Store
 from store.versions import Versions
 from tests.test_trainer_retrain import EXAM, LESSONS, fake_training
 from tests.trainer_parts import FakeReader
-from trainer import lora, training
-from trainer import retrain as retraining
+from trainer import judgement, lora, training
 from trainer.lora import load
 from trainer.presets import recipe_here
 from trainer.recipe import LoraRecipe, Trained, TrainingError
+from trainer.retrain import retrain
 
 LARGE = "Qwen/Qwen2.5-VL-32B-Instruct"
 
@@ -124,12 +124,12 @@ def test_what_was_trained_is_gone_before_the_reader_is_opened(monkeypatch: pytes
         return FakeReader([*LESSONS, *EXAM])
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(retraining, "CALIBRATED_ON", 4)
+    monkeypatch.setattr(judgement, "CALIBRATED_ON", 4)
     monkeypatch.setattr(lora.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(lora.torch.cuda, "empty_cache", lambda: emptied.append(trained[0]() is None))
     versions, here = Versions(Store(tmp_path), "7"), Settings(home=tmp_path, device="cpu", _env_file=None)
     gc.disable()  # else it may come by itself
     try:
-        retraining.retrain(LESSONS, EXAM, [], CHEQUE, versions, opened, LoraRecipe(), here)
+        retrain(LESSONS, EXAM, [], CHEQUE, versions, opened, LoraRecipe(), here)
     finally:
         gc.enable()

@@ -22,8 +22,7 @@ from tests.learning_parts import exams, law, project
 from tests.test_trainer_retrain import go
 from tests.test_trainer_versions import add
 from tests.trainer_parts import runner
-from trainer import retrain as retraining
-from trainer import training
+from trainer import judgement, training
 from trainer.progress import MORE, as_json, progress_of, sentence
 
 Run = Callable[..., Result]
@@ -164,7 +163,7 @@ def test_a_report_says_which_fields_the_base_read_right(home: Path, monkeypatch:
     from tests.test_trainer_retrain import fake_training
 
     monkeypatch.setattr(training, "train", fake_training)
-    monkeypatch.setattr(retraining, "CALIBRATED_ON", 4)
+    monkeypatch.setattr(judgement, "CALIBRATED_ON", 4)
     go(home)
     found = progress_of(Versions(Store(home), "7"))
     base, version = found.rows

@@ -16,11 +16,11 @@ from store.database import Store
 from store.versions import WEIGHTS, Version, Versions
 from tests.test_trainer_versions import add
 from tests.trainer_parts import Err, FakeReader, cheques
-from trainer import retrain as retraining
-from trainer import training
+from trainer import judgement, training
 from trainer.dataset import Example
+from trainer.judgement import Step
 from trainer.recipe import LoraRecipe, Trained, TrainingError
-from trainer.retrain import Step, retrain
+from trainer.retrain import retrain
 
 LESSONS, EXAM = cheques(30), cheques(50, first=100)
 TRAININGS: list[int] = []
@@ -55,7 +55,7 @@ def fake_training(
 @pytest.fixture(autouse=True)
 def _without_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "train", fake_training)
-    monkeypatch.setattr(retraining, "CALIBRATED_ON", 4)
+    monkeypatch.setattr(judgement, "CALIBRATED_ON", 4)
     TRAININGS.clear()
 
 

@@ -165,7 +165,7 @@ def test_it_stops_when_the_lessons_kept_apart_get_worse(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([3.0, 2.0, 1.0, 1.5, 1.2, 9.9])
-    monkeypatch.setattr(training._Training, "_loss_apart", lambda self: next(losses))
+    monkeypatch.setattr(training, "loss_apart", lambda *_: next(losses))
     recipe = replace(RECIPE, epochs=9, patience=1, batch=8)
     trained = run(cheques(20), model, tmp_path / "stopped", recipe)
     assert (len(trained.apart), trained.stops, trained.best_epoch) == (4, (3.0, 2.0, 1.0, 1.5, 1.2), 2)
@@ -229,12 +229,13 @@ def test_from_labels_to_a_version_with_the_real_reader(
 ) -> None:
     from reader.open_reader import open_reader
     from store.versions import Versions
-    from trainer import retrain as retraining
+    from trainer import judgement
+    from trainer.retrain import retrain
 
-    monkeypatch.setattr(retraining, "CALIBRATED_ON", 2)
+    monkeypatch.setattr(judgement, "CALIBRATED_ON", 2)
     settings = Settings(home=tmp_path, model=model, device="cpu")
     lessons, exam = cheques(6), cheques(3, first=50)
-    version = retraining.retrain(
+    version = retrain(
         lessons,
         exam,
         [one.open for one in exam],

@@ -18,7 +18,7 @@ from store.versions import VersionError, Versions
 from tests.test_trainer_retrain import LESSONS, fake_training
 from tests.test_trainer_versions import add
 from tests.trainer_parts import FakeReader, runner
-from trainer import retrain, training
+from trainer import judgement, training
 from trainer.dataset import DataError, Example
 
 Run = Callable[..., Result]
@@ -29,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CHEQUEMATE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CHEQUEMATE_DEVICE", "cpu")
     monkeypatch.setattr(training, "train", fake_training)
-    monkeypatch.setattr(retrain, "CALIBRATED_ON", 4)
+    monkeypatch.setattr(judgement, "CALIBRATED_ON", 4)
 
     def err(name: str, truth: dict[str, str]) -> dict[str, str]:
         return truth | ({"date": ""} if name == "base" else {})

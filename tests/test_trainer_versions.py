@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from store.database import Store, StoreError
 from store.versions import WEIGHTS, Decision, Version, VersionError, Versions
@@ -199,18 +200,34 @@ def adapter_elsewhere(folder: Path) -> Path:
     return folder
 
 
+def settle(store: Store) -> None:
+    """Until PostgreSQL has ended what a killed client sent: a COMMIT under way still counts."""
+    busy = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    while not store.is_sqlite:
+        with store.look() as connection:
+            if not connection.execute(sa.text(f"{busy} and state <> 'idle'")).scalar_one():
+                return
+        time.sleep(0.005)
+
+
 def kill_often(store: Store, times: int, dice: random.Random) -> None:
     """Promote, roll back, prune, add and import in a process that is killed at random, again and again."""
     elsewhere = adapter_elsewhere(store.home / "elsewhere")
     versions = Versions(store, "7")
-    highest = 0
+    highest, pace = 0, 0.0
     for turn in range(times):
         process = FORK.Process(target=everything_for_ever, args=(versions, elsewhere, turn))
+        began = time.monotonic()
         process.start()
-        time.sleep(dice.uniform(0.02, 0.25))
+        while not turn and not versions.pointer().history:
+            assert process.is_alive()
+            time.sleep(0.01)
+        pace = pace or time.monotonic() - began  # of a first version: a busy machine takes many times longer
+        time.sleep(dice.uniform(0.1, 1.5) * pace)
         assert process.is_alive()
         process.kill()
         process.join()
+        settle(store)
         pointer, listed = versions.pointer(), versions.list()
         assert all(version.problem() is None for version in listed)
         assert pointer.champion is None or pointer.champion in [version.name for version in listed]

@@ -69,15 +69,15 @@ class TestPrelabel:
         pauses = []
         for _ in range(9):
             prelabel(7)
-            pauses.append(jobs._Marker.of(jobs.Site.of(7)).pause)
+            pauses.append(jobs.Marker.of(jobs.Site.of(7)).pause)
         assert pauses == [0, 60, 120, 240, 480, 960, 1800, 1800, 1800]
         assert reconcile(7)["why"] == ""
         world.studio.add_tasks([20])
         assert reconcile(7)["why"] == "new tasks"
         world.backend.away = frozenset()
         prelabel(7)
-        assert jobs._Marker.of(jobs.Site.of(7)).pause == 0
-        assert jobs._Marker(fruitless=5000).pause == 1800  # months later
+        assert jobs.Marker.of(jobs.Site.of(7)).pause == 0
+        assert jobs.Marker(fruitless=5000).pause == 1800  # months later
 
     def test_another_base_has_every_open_prediction_and_hint_written_again(
         self, world: World, monkeypatch: pytest.MonkeyPatch

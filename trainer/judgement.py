@@ -1,14 +1,113 @@
-"""Base, champion and candidate side by side on the same exam: gains, what moved, what got worse."""
+"""Base, champion and candidate side by side on the same exam: how they read it, gains, what moved, what got worse."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from PIL.Image import Image
+
+from cheques.fields import CHEQUE, Form
+from reader import confidence
+from reader.reading import Adapter, Reader, read_each
+from store.versions import Version
 from study.gate import Decision, Safety, Thresholds, decide
 from study.metrics import paired_gain
-from trainer.evaluate import Judged, Scores
+from trainer.dataset import Example, example
+from trainer.evaluate import Judged, Scores, evaluate, valid_json
+from trainer.recipe import Trained
+
+UNLABELLED = 300  # cheques at most whose answers must be valid JSON
+JSON_SECONDS = 30.0  # a slow machine looks at fewer of them
+CALIBRATED_ON = 60  # cheques, drawn ones where lessons are too few
+CALIBRATING_SECONDS = 45.0  # a slow machine draws fewer
+LESSONS_LOOKED_AT = 40  # to set beside the exam
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a retraining is: its stage (training, calibrating, judging, …), how far, and how long it will take."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    loss: float | None = None
+    seconds_left: float | None = None
+
+
+Report = Callable[[Step], None]
+
+
+def candidate_in(folder: Path, project: str) -> Adapter:
+    """The adapter that stands in a folder, to be read with before it is a version."""
+    # Readers keep adapters by name: this name never stands for another one.
+    return Adapter(f"{project}/candidate-{secrets.token_hex(4)}", folder / "adapter")
+
+
+def calibrate(
+    reader: Reader, form: Form, candidate: Adapter, apart: Sequence[Example], seed: int, told: Report
+) -> None:
+    """Fit the candidate's confidence on lessons kept apart and drawn cheques, and store it beside the adapter.
+
+    Never on the exam, which would then flatter its own confidence.
+    """
+    from cheques.drawing import draw_cheque
+
+    examples = list(apart)
+    if set(form.names) <= set(CHEQUE.names):
+        for number in range(CALIBRATED_ON - len(examples)):
+            drawn = draw_cheque(seed * 1_000_000 + 500_000 + number, hands="seen")
+            examples.append(example(form, f"drawn {number}", drawn.truth, drawn.image))
+    if not examples:
+        return
+    scores = evaluate(
+        reader,
+        form,
+        candidate,
+        examples,
+        on_read=lambda *count: told(Step("calibrating", *count)),
+        seconds=CALIBRATING_SECONDS,
+    )
+    evidence, right = zip(*((cheque.reading.evidence, cheque.right) for cheque in scores.cheques), strict=True)
+    confidence.fit(form, evidence, right).save(candidate.path.parent / confidence.FILE)
+
+
+def judge(
+    reader: Reader,
+    form: Form,
+    candidate: Adapter,
+    champion: Version | None,
+    exam: Sequence[Example],
+    lessons: Sequence[Example],
+    unlabelled: Sequence[Callable[[], Image]],
+    trained: Trained,
+    told: Report,
+) -> Contest:
+    """Base, champion and candidate on the same exam, and the checks that need no labels."""
+
+    def read(stage: str, adapter: Adapter | None, examples: Sequence[Example]) -> Scores:
+        return evaluate(reader, form, adapter, examples, on_read=lambda *count: told(Step(stage, *count)))
+
+    base = read("judging the base", None, exam)
+    reigning = read("judging the champion", champion.adapter, exam) if champion else None
+    scores = read("judging the candidate", candidate, exam)
+    learned = read("looking at lessons", candidate, lessons[:LESSONS_LOOKED_AT])
+
+    # Does the adapter as the reader loads it read what it read when its training ended? A damaged file does not, nor a
+    # server that leaves out the adapter's vision layers.
+    by_id = {one.id: one for one in (*exam, *lessons)}
+    again = read_each(reader, [by_id[id].open() for id in trained.compared], form, candidate)
+    pairs = zip(trained.readings, again, strict=True)
+    same = sum(before.get(name) == after.values.get(name) for before, after in pairs for name in form.names)
+
+    told(Step("checking valid JSON"))
+    before, n = valid_json(reader, form, None, unlabelled[:UNLABELLED], JSON_SECONDS)
+    after, _ = valid_json(reader, form, candidate, unlabelled[:UNLABELLED][:n])
+    safety = Safety(after, before, n, same, len(again) * len(form.names), trained.precision)
+    return Contest(base, reigning, scores, learned, safety, champion.name if champion else None)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,14 @@ from trainer.tensorboard import Curves
 
 Progress = Callable[[int, int, float, float], None]  # step, steps, loss, seconds left
 
+Cheque = tuple[Image, Mapping[str, str | None]]  # and what is true of it, by field; None: not known
+
 CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass
-class _Run:
-    """What a checkpoint holds besides tensors."""
+class Run:
+    """What a checkpoint holds besides tensors: where the loop is, and what it saw. hard: numbers of lessons."""
 
     epoch: int = 0
     batch: int = 0
@@ -71,17 +73,84 @@ def train(
     learn, apart = kept_apart(usable, recipe.apart, recipe.seed)
     curves = Curves(log)
     loaded = load(model, recipe, device, engine, reads_elsewhere)
-    training = _Training(loaded, Collator(loaded.processor, form), form, recipe, learn, apart, out, curves)
+    collate = Collator(loaded.processor, form)
+
+    run, best = Run(), dict[str, Any]()  # best: the weights with the lowest loss on the lessons kept apart
+    checkpoint = out / "checkpoint.safetensors"
+    if found := loaded.load_checkpoint(checkpoint):
+        metadata, best = found
+        run = Run(**json.loads(metadata))
+        run.losses = [(step, loss) for step, loss in run.losses]  # JSON has no tuples
+    resumed_from = run.step
+
+    def stop_loss() -> float:
+        loss = loss_apart(loaded, collate, apart, recipe.batch)
+        curves.add(run.step, loss_apart=loss)
+        return loss
+
     try:
-        training.run(progress or (lambda *_: None))
+        if not run.step:
+            began = time.monotonic()
+            if count := round(recipe.hard * len(learn)):
+                losses = [loaded.loss([(one.open(), one.taught)], collate) for one in learn]
+                run.hard = sorted(range(len(losses)), key=lambda index: -losses[index])[:count]
+            run.stops = [stop_loss()] if apart else []
+            run.seconds += time.monotonic() - began
+
+        # An epoch: lessons once, hard ones once more, drawn cheques in between. What is drawn is a cheque: it teaches
+        # nothing about another form.
+        lessons = [("lesson", index) for index in (*range(len(learn)), *run.hard)]
+        is_cheque = set(form.names) <= set(CHEQUE.names)
+        drawn = round(len(lessons) * recipe.drawn / (1 - recipe.drawn)) if is_cheque else 0
+        steps = recipe.epochs * math.ceil((len(lessons) + drawn) / recipe.batch)
+        saved = time.monotonic()
+        while run.epoch < recipe.epochs and run.waited <= recipe.patience:
+            first = recipe.seed * 1_000_000 + run.epoch * drawn
+            cheques = [*lessons, *(("drawn", number) for number in range(first, first + drawn))]
+            random.Random(f"{recipe.seed}:{run.epoch}").shuffle(cheques)
+            for start in range(run.batch * recipe.batch, len(cheques), recipe.batch):
+                began = time.monotonic()
+                rate = learning_rate(recipe, run.step, steps)
+                batch = [
+                    _drawn(number) if kind == "drawn" else _seen_anew(learn[number], number, run.step, recipe)
+                    for kind, number in cheques[start : start + recipe.batch]
+                ]
+                loss = loaded.step(batch, collate, rate)
+                if not math.isfinite(loss):
+                    raise TrainingError("the loss is no longer a number: lower the recipe's learning rate")
+                run.step, run.batch = run.step + 1, run.batch + 1
+                run.seconds += time.monotonic() - began
+                run.losses.append((run.step, round(loss, 5)))
+                curves.add(run.step, loss=loss, rate=rate)
+                if progress:
+                    progress(run.step, steps, loss, run.seconds / run.step * (steps - run.step))
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    loaded.save_checkpoint(checkpoint, json.dumps(asdict(run)), best)
+                    saved = time.monotonic()
+
+            began = time.monotonic()
+            run.epoch, run.batch = run.epoch + 1, 0
+            if apart:
+                run.stops.append(loss := stop_loss())
+                run.waited += 1
+                if loss < run.best:
+                    run.best, run.best_epoch, run.waited = loss, run.epoch, 0
+                    best = loaded.take()
+            else:
+                run.best_epoch = run.epoch
+            run.seconds += time.monotonic() - began
+            loaded.save_checkpoint(checkpoint, json.dumps(asdict(run)), best)
+            saved = time.monotonic()
+
         compared = (learn + apart)[:PARITY]
-        training.save(out / "adapter")
+        if best:
+            loaded.put(best)
+        loaded.save(out / "adapter")
         readings = loaded.readings([one.open() for one in compared], form)
     except OSError as error:
         raise TrainingError(f"{out}: {error.strerror or error}; free some space and train again, it goes on") from None
     finally:
         curves.close()
-    run = training.state
     return Trained(
         folder=out,
         lessons=len(learn),
@@ -96,139 +165,35 @@ def train(
         readings=tuple(readings),
         peak_bytes=loaded.peak_bytes(),
         unusable=tuple(unusable),
-        resumed_from=training.resumed_from,
+        resumed_from=resumed_from,
         precision=loaded.precision,
     )
 
 
-class _Training:
-    """The loop: epochs of batches, a look at the lessons kept apart after each, and checkpoints."""
+def learning_rate(recipe: LoraRecipe, step: int, steps: int) -> float:
+    """Linear warm-up, then a cosine down to a tenth."""
+    warm = max(1, round(recipe.warmup * steps))
+    if step < warm:
+        return recipe.learning_rate * (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    return recipe.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
 
-    def __init__(
-        self,
-        engine: Engine,
-        collate: Collator,
-        form: Form,
-        recipe: LoraRecipe,
-        learn: list[Example],
-        apart: list[Example],
-        out: Path,
-        curves: Curves,
-    ) -> None:
-        self.engine, self.collate, self.form, self.recipe = engine, collate, form, recipe
-        self.learn, self.apart, self.curves = learn, apart, curves
-        self.checkpoint = out / "checkpoint.safetensors"
-        self.state = _Run()
-        self.best: dict[str, Any] = {}
-        if found := engine.load_checkpoint(self.checkpoint):
-            metadata, self.best = found
-            self.state = _Run(**json.loads(metadata))
-            self.state.losses = [(step, loss) for step, loss in self.state.losses]
-        self.resumed_from = self.state.step
 
-    @property
-    def steps(self) -> int:
-        extra = self.state.hard or [0] * round(self.recipe.hard * len(self.learn))
-        lessons = len(self.learn) + len(extra)
-        return self.recipe.epochs * math.ceil((lessons + self._drawn(lessons)) / self.recipe.batch)
+def loss_apart(engine: Engine, collate: Collator, apart: Sequence[Example], size: int) -> float:
+    """The mean loss on the lessons kept apart, of which there is at least one; it says when to stop."""
+    groups = [apart[start : start + size] for start in range(0, len(apart), size)]
+    losses = [engine.loss([(one.open(), one.taught) for one in group], collate) for group in groups]
+    total: float = sum(loss * len(group) for loss, group in zip(losses, groups, strict=True))
+    return total / len(apart)
 
-    def run(self, progress: Progress) -> None:
-        if not self.state.step:
-            self._look_at_the_base()
-        saved = time.monotonic()
-        while self.state.epoch < self.recipe.epochs and self.state.waited <= self.recipe.patience:
-            batches = list(self._batches(self.state.epoch))
-            while self.state.batch < len(batches):
-                began = time.monotonic()
-                rate = self._rate()
-                loss = self.engine.step(self._opened(batches[self.state.batch]), self.collate, rate)
-                if not math.isfinite(loss):
-                    raise TrainingError("the loss is no longer a number: lower the recipe's learning rate")
-                self.state.step, self.state.batch = self.state.step + 1, self.state.batch + 1
-                self.state.seconds += time.monotonic() - began
-                self.state.losses.append((self.state.step, round(loss, 5)))
-                self.curves.add(self.state.step, loss=loss, rate=rate)
-                pace = self.state.seconds / self.state.step
-                progress(self.state.step, self.steps, loss, pace * (self.steps - self.state.step))
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    self._save_checkpoint()
-                    saved = time.monotonic()
-            self._end_of_epoch()
-            self._save_checkpoint()
-            saved = time.monotonic()
 
-    def save(self, folder: Path) -> None:
-        """The best adapter seen, as peft writes it."""
-        if self.best:
-            self.engine.put(self.best)
-        self.engine.save(folder)
+def _seen_anew(one: Example, number: int, step: int, recipe: LoraRecipe) -> Cheque:
+    """A lesson as another scan might show it; the same at the same step, so that a resumed training sees the same."""
+    return augmented(one.open(), f"{recipe.seed}:{step}:{number}", recipe.augment), one.taught
 
-    def _look_at_the_base(self) -> None:
-        """Which lessons the base finds hardest, and its loss on those kept apart, before anything is learned."""
-        began = time.monotonic()
-        count = round(self.recipe.hard * len(self.learn))
-        if count:
-            losses = [self.engine.loss([(one.open(), one.taught)], self.collate) for one in self.learn]
-            self.state.hard = sorted(range(len(losses)), key=lambda index: -losses[index])[:count]
-        self.state.stops = [self._loss_apart()] if self.apart else []
-        self.state.seconds += time.monotonic() - began
 
-    def _end_of_epoch(self) -> None:
-        began = time.monotonic()
-        self.state.epoch, self.state.batch = self.state.epoch + 1, 0
-        if self.apart:
-            loss = self._loss_apart()
-            self.state.stops.append(loss)
-            self.state.waited += 1
-            if loss < self.state.best:
-                self.state.best, self.state.best_epoch, self.state.waited = loss, self.state.epoch, 0
-                self.best = self.engine.take()
-        else:
-            self.state.best_epoch = self.state.epoch
-        self.state.seconds += time.monotonic() - began
+def _drawn(number: int) -> Cheque:
+    from cheques.drawing import draw_cheque
 
-    def _loss_apart(self) -> float:
-        size = self.recipe.batch
-        groups = [self.apart[start : start + size] for start in range(0, len(self.apart), size)]
-        losses = [self.engine.loss([(one.open(), one.taught) for one in group], self.collate) for group in groups]
-        total: float = sum(loss * len(group) for loss, group in zip(losses, groups, strict=True))
-        self.curves.add(self.state.step, loss_apart=total / len(self.apart))
-        return total / len(self.apart)
-
-    def _rate(self) -> float:
-        """Linear warm-up, then a cosine down to a tenth."""
-        steps, warm = self.steps, max(1, round(self.recipe.warmup * self.steps))
-        if self.state.step < warm:
-            return self.recipe.learning_rate * (self.state.step + 1) / warm
-        done = (self.state.step - warm) / max(1, steps - warm)
-        return self.recipe.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
-
-    def _batches(self, epoch: int) -> Iterator[list[tuple[str, int]]]:
-        """(kind, number) of the cheques of each batch: lessons once, hard ones once more, drawn ones in between."""
-        cheques = [("lesson", index) for index in (*range(len(self.learn)), *self.state.hard)]
-        count = self._drawn(len(cheques))
-        cheques += [("drawn", self.recipe.seed * 1_000_000 + epoch * count + number) for number in range(count)]
-        random.Random(f"{self.recipe.seed}:{epoch}").shuffle(cheques)
-        for start in range(0, len(cheques), self.recipe.batch):
-            yield cheques[start : start + self.recipe.batch]
-
-    def _drawn(self, lessons: int) -> int:
-        if not set(self.form.names) <= set(CHEQUE.names):
-            return 0  # what is drawn is a cheque: it teaches nothing about another form
-        return round(lessons * self.recipe.drawn / (1 - self.recipe.drawn))
-
-    def _opened(self, batch: list[tuple[str, int]]) -> list[tuple[Image, Mapping[str, str | None]]]:
-        opened = list[tuple[Image, Mapping[str, str | None]]]()
-        for kind, number in batch:
-            if kind == "drawn":
-                from cheques.drawing import draw_cheque
-
-                drawn = draw_cheque(number, hands="seen")
-                opened.append((drawn.image, drawn.truth))
-            else:
-                one, seed = self.learn[number], f"{self.recipe.seed}:{self.state.step}:{number}"
-                opened.append((augmented(one.open(), seed, self.recipe.augment), one.taught))
-        return opened
-
-    def _save_checkpoint(self) -> None:
-        self.engine.save_checkpoint(self.checkpoint, json.dumps(asdict(self.state)), self.best)
+    drawn = draw_cheque(number, hands="seen")
+    return drawn.image, drawn.truth

@@ -26,7 +26,7 @@ from store.draw import Draw, Shares, wants_second
 from store.marks import keep_unread, mark, set_mark
 from store.projects import images_of, settings_of
 from store.training_history import Training, new_or_changed, note_training, trainings
-from store.versions import Version, Versions
+from store.versions import Versions
 from studio.client import SAMPLING, Project, Studio
 from studio.config import Config, read_config
 from studio.images import fetch_image
@@ -40,7 +40,7 @@ from worker.prelabelling import Pile, Prelabelled
 from worker.queue import PRELABEL, RECONCILE, RETRAIN, connect, enqueue, forget_labels, note_needed
 
 if TYPE_CHECKING:
-    from trainer.retrain import Step
+    from trainer.judgement import Step
 
 log = structlog.get_logger()
 
@@ -95,25 +95,37 @@ class Site:
         how = (own.files_root, own.image_hosts, own.ca_bundle)
         return hashlib.sha256(repr((where, how)).encode()).hexdigest()[:16]
 
-    def labelled(self) -> Labelled:
-        found = labelled(self.studio, self.project.id, self.config, self.draw, self.fetch)
-        keep_unread(self.store, self.project.id, RECONCILE, found.unread)
-        return found
-
 
 @job
 def retrain(project: int, force: bool = False) -> Result:
     """Labels -> a new version, promoted or rejected; below the threshold only when forced (by START_TRAINING)."""
+    from trainer.retrain import retrain as train_and_judge
+
     site = Site.of(project)
-    labels = site.labelled()
+    form, fetch, images = site.config.form, site.fetch, site.images
+    labels = labelled(site.studio, project, site.config, site.draw, fetch)
+    keep_unread(site.store, project, RECONCILE, labels.unread)
     # Here alone: one retrain of a project runs at a time, and only it uses them.
-    if gone := forget_images(site.images, (*labels.lessons, *labels.exam)):
+    if gone := forget_images(images, (*labels.lessons, *labels.exam)):
         log.info("images.forgotten", project=project, images=gone)
-    _judge_brought(site, labels)
-    count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
+    judge_what_was_brought(site, labels)
+    count = new_or_changed(labels.seen, trainings(site.store, project))
     if not labels.lessons or (count < site.settings.retrain_every and not force):
         return {"outcome": "too few lessons", "new": count, "lessons": len(labels.lessons)}
-    version = _trained(site, labels)
+
+    lessons, unusable, unread = examples(labels.lessons, form, fetch, images)
+    exam, unusable_exam, unread_exam = examples(labels.exam, form, fetch, images)
+    keep_unread(site.store, project, RETRAIN, unread + unread_exam)
+    # The draw keeps the two apart by the images that their tasks had when they were drawn; one may have been replaced.
+    judged = {one.digest for one in exam}
+    twins = Counter({"also in the exam": sum(one.digest in judged for one in lessons)})
+    lessons = [one for one in lessons if one.digest not in judged]
+    reasons = Counter(labels.left_out) + unusable + unusable_exam + twins
+    left_out = {why.replace(" ", "_"): n for why, n in reasons.items()}
+    log.info("retrain.begins", project=project, lessons=len(lessons), exam=len(exam), left_out=left_out)
+
+    reader, recipe = partial(open_reader, site.settings), recipe_here(site.settings)
+    version = train_and_judge(lessons, exam, unlabelled(site), form, site.versions, reader, recipe, site.settings, told)
     note_training(site.store, project, Training(labels.seen, version.decision, version.name))
     if version.decision == "promoted":
         enqueue(PRELABEL, project)
@@ -123,54 +135,36 @@ def retrain(project: int, force: bool = False) -> Result:
     return {"outcome": version.decision, "version": version.name, **about}
 
 
-def _judge_brought(site: Site, labels: Labelled) -> None:
+def judge_what_was_brought(site: Site, labels: Labelled) -> None:
     """Adapters that people brought along sit the exam once there is one, before anything is compared with them."""
     from trainer.retrain import judge_brought
 
     waiting = [version for version in site.versions.list() if version.brought and version.mean is None]
     if not waiting or not labels.exam:
         return
-    form, images = site.config.form, site.images
-    exam, *_ = examples(labels.exam, form, site.fetch, images)
+    form, project = site.config.form, site.project.id
+    exam, *_ = examples(labels.exam, form, site.fetch, site.images)
     reader = partial(open_reader, site.settings)
     for version in waiting:
         if differs(version.base, base_identity(site.settings.model)):
-            log.warning("brought.of_another_base", project=site.project.id, version=version.name)
+            log.warning("brought.of_another_base", project=project, version=version.name)
             continue
-        judged = judge_brought(version, exam, _unlabelled(site), form, site.versions, reader, site.settings, _told)
-        log.info("brought.judged", project=site.project.id, version=judged.name, decision=judged.decision)
+        judged = judge_brought(version, exam, unlabelled(site), form, site.versions, reader, site.settings, told)
+        log.info("brought.judged", project=project, version=judged.name, decision=judged.decision)
         if judged.decision == "promoted":
-            enqueue(PRELABEL, site.project.id)
+            enqueue(PRELABEL, project)
     with suppress(OSError):
         keep_curve(site.versions, progress_of(site.versions))
 
 
-def _unlabelled(site: Site) -> list[Callable[[], Image]]:
+def unlabelled(site: Site) -> list[Callable[[], Image]]:
+    """Images of cheques without label, on which nothing but the form of the answers can be judged."""
     tasks = islice(site.studio.tasks(site.project.id, site.config, labels="none"), UNLABELLED)
     return [partial(site.fetch, task.image) for task in tasks if task.image]
 
 
-def _trained(site: Site, labels: Labelled) -> Version:
-    from trainer.retrain import retrain as train_and_judge
-
-    images, form = site.images, site.config.form
-    lessons, unusable, unread = examples(labels.lessons, form, site.fetch, images)
-    exam, unusable_exam, unread_exam = examples(labels.exam, form, site.fetch, images)
-    # The draw keeps the two apart by the images that their tasks had when they were drawn; one may have been replaced.
-    judged = {one.digest for one in exam}
-    twins = Counter({"also in the exam": sum(one.digest in judged for one in lessons)})
-    lessons = [one for one in lessons if one.digest not in judged]
-    keep_unread(site.store, site.project.id, RETRAIN, unread + unread_exam)
-    reasons = Counter(labels.left_out) + unusable + unusable_exam + twins
-    left_out = {why.replace(" ", "_"): n for why, n in reasons.items()}
-    log.info("retrain.begins", project=site.project.id, lessons=len(lessons), exam=len(exam), left_out=left_out)
-    reader = partial(open_reader, site.settings)
-    return train_and_judge(
-        lessons, exam, _unlabelled(site), form, site.versions, reader, recipe_here(site.settings), site.settings, _told
-    )
-
-
-def _told(step: Step) -> None:
+def told(step: Step) -> None:
+    """Say for the page how far the training is."""
     progress(**asdict(step))
 
 
@@ -179,7 +173,7 @@ def prelabel(project: int) -> Result:
     """Every unlabelled task gets a prediction of the version in service, in the order of learning; then it is shown."""
     site = Site.of(project)
     backend = Backend(site.settings, project, site.project.label_config, site.config)
-    before = _Marker.of(site)
+    before = Marker.of(site)
     for _ in range(3):
         version = site.serving
         try:
@@ -188,7 +182,7 @@ def prelabel(project: int) -> Result:
         except VersionChanged as error:
             log.info("prelabel.begins_again", project=project, reason=str(error))
             continue
-        if done.predicted and (site.project.model_version != version or _is_drifted(site.project)):
+        if done.predicted and (site.project.model_version != version or is_drifted(site.project)):
             site.studio.serve(project, version)
         if share := site.settings.second_share:
             ask_second(site.studio, project, lambda task: wants_second(site.draw.get(task), share))
@@ -198,7 +192,8 @@ def prelabel(project: int) -> Result:
     raise JobFailed(f"project {project}: the version in service changed again and again; it is tried again")
 
 
-def _is_drifted(project: Project) -> bool:
+def is_drifted(project: Project) -> bool:
+    """Did somebody change the project so that it no longer serves our order, or no longer shows the pre-labels?"""
     return project.sampling != SAMPLING or not project.shows_predictions
 
 
@@ -208,57 +203,58 @@ def reconcile(project: int) -> Result:
     site = Site.of(project)
     every = site.settings.retrain_every
     connection = connect()
-    count, annotations = _count(site)
+    count, annotations = count_labels(site)
     due = []
     if count >= every and enqueue(RETRAIN, project, connection=connection):
         due.append(RETRAIN)
     with suppress(redis.RedisError):  # then it is counted again at the next turn
         forget_labels(connection, project, annotations)
         note_needed(connection, project, every - count if count < every else every)
-    if (reason := _why_prelabel(site)) and enqueue(PRELABEL, project, connection=connection):
+    if (reason := why_prelabel(site)) and enqueue(PRELABEL, project, connection=connection):
         due.append(PRELABEL)
     return {"new": count, "needed": every, "due": due, "why": reason}
 
 
-def _count(site: Site) -> tuple[int, tuple[int, ...]]:
+def count_labels(site: Site) -> tuple[int, tuple[int, ...]]:
     """How many lessons are new or changed, and the annotations looked at: all of them, unless nothing has changed."""
-    known = mark(site.store, site.project.id, RECONCILE)
-    done = len(trainings(site.store, site.project.id))
+    project, studio = site.project.id, site.studio
+    known = mark(site.store, project, RECONCILE)
+    done = len(trainings(site.store, project))
     try:
         same = known["labels"] == site.project.labels and known["trainings"] == done
         mended = known["unread"] and (
             known["images_from"] != site.images_from or time.time() - known["at"] > FULL_LOOK_SECONDS
         )
-        if same and not mended and not _labels_since(site, datetime.fromisoformat(known["since"])):
-            return int(known["count"]), ()
+        if same and not mended:
+            # Was any label made or changed meanwhile? One deleted shows in their number. A task changes a moment after
+            # its label, and with hints and scores too: that a task changed says nothing of its labels.
+            since = datetime.fromisoformat(known["since"])
+            changed = studio.changed_tasks(project, site.config, f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+            if not any(datetime.fromisoformat(label.updated_at) > since for _, labels in changed for label in labels):
+                return int(known["count"]), ()
     except (KeyError, TypeError, ValueError):
         pass  # the first time, or of another release: everything is counted
+
     # Before the reading begins: what changes meanwhile, on a page that was read already, is found at the next turn.
-    since = site.studio.now() - timedelta(seconds=LATE_SECONDS)
-    labels = site.labelled()
-    count = new_or_changed(labels.seen, trainings(site.store, site.project.id))
+    since = studio.now() - timedelta(seconds=LATE_SECONDS)
+    labels = labelled(studio, project, site.config, site.draw, site.fetch)
+    keep_unread(site.store, project, RECONCILE, labels.unread)
+    count = new_or_changed(labels.seen, trainings(site.store, project))
     now = {"labels": site.project.labels, "trainings": done, "since": since.isoformat(), "count": count}
     # Lessons whose image could not be opened count as soon as it can.
     now |= {"unread": labels.left_out.get(NO_IMAGE, 0), "images_from": site.images_from, "at": time.time()}
-    set_mark(site.store, site.project.id, RECONCILE, now)
+    set_mark(site.store, project, RECONCILE, now)
     return count, labels.annotations
 
 
-def _labels_since(site: Site, since: datetime) -> bool:
-    """Was any label made or changed since they were counted? One deleted shows in the number of labels."""
-    # A task changes a moment after its label, and with hints and scores: that it changed says nothing of its labels.
-    changed = site.studio.changed_tasks(site.project.id, site.config, f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
-    return any(datetime.fromisoformat(label.updated_at) > since for _, labels in changed for label in labels)
-
-
-def _why_prelabel(site: Site) -> str:
+def why_prelabel(site: Site) -> str:
     """What is left to do for `prelabel`, or nothing. Cheap as long as its last run was whole."""
-    marker, version = _Marker.of(site), site.serving
+    marker, version = Marker.of(site), site.serving
     if marker.version != version:
         return f"{version} is in service, the predictions are of {marker.version or 'no version'}"
     if site.project.model_version != version and marker.last_task:
         return f"the project shows {site.project.model_version or 'no version'}"
-    if _is_drifted(site.project) and marker.last_task:
+    if is_drifted(site.project) and marker.last_task:
         return "the project's sampling was changed"
     if reason := marker.outdated(site):
         return reason
@@ -273,7 +269,7 @@ def _why_prelabel(site: Site) -> str:
 
 
 @dataclass(frozen=True)
-class _Marker:
+class Marker:
     """What `prelabel` did last, for which version, form and base. last_task: the highest id it has seen.
 
     whole: nothing is left for later. fruitless: how often in a row nothing of what was left could be read.
@@ -303,8 +299,8 @@ class _Marker:
         # The version may be called the same, "base" above all.
         return f"{base} reads, the predictions are of {self.base}" if self.base and self.base != base else ""
 
-    def after(self, version: str, site: Site, done: Prelabelled) -> _Marker:
-        return _Marker(
+    def after(self, version: str, site: Site, done: Prelabelled) -> Marker:
+        return Marker(
             version,
             done.last_task,
             at=time.time(),
@@ -317,7 +313,7 @@ class _Marker:
         )
 
     @classmethod
-    def of(cls, site: Site) -> _Marker:
+    def of(cls, site: Site) -> Marker:
         try:
             known = replace(cls(), **(mark(site.store, site.project.id, PRELABEL) or {}))
         except TypeError:
