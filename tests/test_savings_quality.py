@@ -34,14 +34,14 @@ def test_a_second_annotation_counts_its_cheque_once() -> None:
     other = [given(task, who, "Lyon" if who == 1 else "Nice") for task in range(6, 8) for who in (1, 2)]
     found = right(same + other)
     assert found.cheques == (8, 0)
-    assert found.blind and found.blind.mean == pytest.approx((6 + 2 * 0.5) / 8)
+    assert found.blind and found.blind.value == pytest.approx((6 + 2 * 0.5) / 8)
     assert found.prelabel is None
 
 
 def test_a_ground_truth_goes_before_a_second_opinion() -> None:
     labels = [given(1, 1, "Nice"), given(1, 2, "Nice"), given(1, 3, arm=None, true=True)]
     found = right([*labels, given(2, 1), given(2, 3, arm=None, true=True)])
-    assert found.blind and found.blind.mean == pytest.approx(0.75)
+    assert found.blind and found.blind.value == pytest.approx(0.75)
     assert found.cheques == (2, 0)
 
 
@@ -50,7 +50,7 @@ def test_who_does_a_cheque_twice_is_no_second_opinion() -> None:
     assert right([given(1, 1, "Nice"), again]).cheques == (0, 0)
     # The later of two labels by the same person is what that person says.
     found = right([given(1, 1, "Nice"), given(1, 2), again, given(2, 1), given(2, 2)])
-    assert found.blind and found.blind.mean == 1.0
+    assert found.blind and found.blind.value == 1.0
 
 
 def test_both_arms_are_compared() -> None:
@@ -58,7 +58,7 @@ def test_both_arms_are_compared() -> None:
     shown = [given(task, who, "Nice" if who == 2 else "Lyon", "prelabel") for task in range(4, 8) for who in (1, 2)]
     found = right(blind + shown)
     assert found.cheques == (4, 4)
-    assert found.blind and found.prelabel and found.blind.mean == 1.0 and found.prelabel.mean == 0.5
+    assert found.blind and found.prelabel and found.blind.value == 1.0 and found.prelabel.value == 0.5
 
 
 def test_a_ground_truth_that_came_through_the_api_is_kept_for_the_page(tmp_path: Path) -> None:
