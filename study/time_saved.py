@@ -98,7 +98,7 @@ def design_matrix(timed: Timed) -> Floats:
     own = counts >= OWN_CURVE_FROM
     curves = [who[:, own] * practice[:, None], ((~own)[timed.annotator] * practice)[:, None]]
     learning = np.concatenate(curves, axis=1)
-    # A column of zeros, as of one cheque each, has no coefficient.
+    # A column of zeros has no coefficient: an annotator's only cheque shows no practice.
     learning = learning[:, np.abs(learning).sum(axis=0) > 1e-9]
     return np.concatenate([who, learning, timed.shown[:, None].astype(float)], axis=1)
 

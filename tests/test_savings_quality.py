@@ -11,7 +11,6 @@ from store.database import Store
 from store.draw import Draw, Place, wants_second
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.formats import Label
-from studio.overlap import ask_second
 from study.quality import right
 from study.timed_annotation import Arm, TimedAnnotation
 from tests.backend_parts import noise
@@ -113,8 +112,8 @@ def test_label_studio_gives_the_chosen_cheques_to_two_people_and_the_others_to_o
     studio.serve(project, "v1")
     studio.annotate(tasks[0], [region("Lyon")], lead_time=20.0)
     chosen = {tasks[0], tasks[1]}
-    assert ask_second(studio, project, chosen.__contains__) == 2
-    assert ask_second(studio, project, chosen.__contains__) == 0, "again it changes nothing"
+    assert studio.ask_second(project, chosen.__contains__) == 2
+    assert studio.ask_second(project, chosen.__contains__) == 0, "again it changes nothing"
     about = studio.project(project)
     assert about.annotations_a_task == 1, "or begun tasks would go before uncertain ones"
     studio.annotate(tasks[1], [region("Lyon")], lead_time=20.0)
