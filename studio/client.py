@@ -136,6 +136,7 @@ class Studio:
 
     def change_data(self, task: int, **changes: Any) -> None:
         """Change some of a task's data; the rest of it stays."""
+        # The API replaces a task's data as a whole.
         data = dict(self._get(f"/api/tasks/{task}", resolve_uri="false").json()["data"])
         self._call(lambda: self._sdk.tasks.update(str(task), data=data | changes))
 
@@ -168,6 +169,7 @@ class Studio:
             yield task_of(task, config)
 
     def task(self, task: int, config: Config) -> Task:
+        # As imported: when Label Studio resolves s3://…, it sends an address of its own.
         return task_of(self._get(f"/api/tasks/{task}", resolve_uri="false").json(), config)
 
     def labels(self, project: int, config: Config, since: str = "") -> Iterator[Label]:
@@ -183,6 +185,7 @@ class Studio:
 
         A task that lost its last annotation after `since` comes with none.
         """
+        # The task list joins all its conditions by "and", or all by "or": tasks with skips alone take a second pass.
         if since:
             passes = [[where("updated_at", "greater", moment(since), "Datetime")]]
         else:

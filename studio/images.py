@@ -84,9 +84,8 @@ def path_in_studio(url: str, settings: Settings) -> str:
     try:
         here = urlsplit(url)
         named = (here.scheme, here.hostname, port_of(here))
-        if (here.scheme or here.netloc) and named not in {
-            (one.scheme, one.hostname, port_of(one)) for one in addresses
-        }:
+        ours = {(one.scheme, one.hostname, port_of(one)) for one in addresses}
+        if (here.scheme or here.netloc) and named not in ours:
             return ""
     except ValueError:
         raise BadImage("not a URL: import the task with a correct one") from None

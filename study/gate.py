@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from study.metrics import Bools, Floats
+
 Precision = Literal["exact", "card", "four_bit"]  # how closely the reader can repeat what was read after training
-Right = NDArray[np.float64]  # cheques x fields: was this field read exactly right (1 or 0)? NaN: nobody knows
+Right = Floats  # cheques x fields: was this field read exactly right (1 or 0)? NaN: nobody knows
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def decide(
     return Decision(not refusals, provisional, tuple(refusals) or (praise,))
 
 
-def lower_end(differences: NDArray[np.float64], level: float) -> float:
+def lower_end(differences: Floats, level: float) -> float:
     """The lower end of a one-sided interval of the mean of paired differences (Student's t), at least two of them."""
     n = len(differences)
     error = float(differences.std(ddof=1)) / math.sqrt(n)
@@ -137,7 +138,7 @@ def lower_end(differences: NDArray[np.float64], level: float) -> float:
     return float(differences.mean()) - quantile * error
 
 
-def fall_p(now: NDArray[np.bool_], then: NDArray[np.bool_]) -> float:
+def fall_p(now: Bools, then: Bools) -> float:
     """One-sided exact McNemar test: how likely so many losses among the changes are if nothing got worse."""
     lost, won = int((then & ~now).sum()), int((now & ~then).sum())
     return float(stats.binomtest(lost, lost + won, 0.5, alternative="greater").pvalue) if lost + won else 1.0

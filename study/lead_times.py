@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from study.metrics import Bools, Floats
 from study.time_saved import Timed
 from study.timed_annotation import TimedAnnotation
 
@@ -153,7 +153,7 @@ class Pace:
 
     slower: float
     slope: float
-    residuals: NDArray[np.float64]
+    residuals: Floats
 
     @classmethod
     def of(cls, rows: Sequence[TimedAnnotation], positions: Mapping[int, int]) -> Pace:
@@ -171,7 +171,7 @@ class Pace:
         return cls(slower, slope, logs - slope * practice - medians)
 
 
-def arm_medians(logs: NDArray[np.float64], shown: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+def arm_medians(logs: Floats, shown: Bools) -> tuple[Floats, float]:
     """The median of each row's arm, and the larger of the two; the median of one or two rows does not count."""
     medians = np.zeros(len(logs))
     levels = []
@@ -183,6 +183,6 @@ def arm_medians(logs: NDArray[np.float64], shown: NDArray[np.bool_]) -> tuple[ND
     return medians, max(trusted)
 
 
-def robust_deviation(residuals: NDArray[np.float64]) -> float:
+def robust_deviation(residuals: Floats) -> float:
     """The standard deviation as estimated by the median absolute deviation (1.4826 of it, were they normal)."""
     return 1.4826 * float(np.median(np.abs(residuals)))

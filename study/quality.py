@@ -146,6 +146,7 @@ def waved_through(work: Sequence[TimedAnnotation], said: Mapping[int, Mapping[st
     if min(cheques) < LEAST or not wrong:
         return Waved(None, cheques, wrong)
     rng = np.random.default_rng(seed)
+    # A replicate can weigh the reader's mistakes so little that nothing is left to divide by.
     rates = 1 - bootstrap_means(rng, shown) / np.maximum(bootstrap_means(rng, blind), 1e-9)
     low, high = np.clip(np.quantile(rates, [0.025, 0.975]), -1.0, 1.0)
     return Waved(Estimate(1 - float(shown.mean()) / wrong, float(low), float(high)), cheques, wrong)

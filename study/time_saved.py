@@ -104,7 +104,10 @@ def design_matrix(timed: Timed) -> Floats:
 
 
 def poisson_fits(design: Floats, seconds: Floats, weights: Floats, start: Floats, steps: int) -> Floats:
-    """Weighted Poisson regressions side by side, by Newton's method. weights: b x n; start: b x p or 1 x p; b x p."""
+    """Weighted Poisson regressions side by side, by Newton's method.
+
+    weights: b x n. start: b x p or 1 x p. Returns the coefficients, b x p.
+    """
     n, p = design.shape
     squares = (design[:, :, None] * design[:, None, :]).reshape(n, p * p)
     found = np.broadcast_to(start, (len(weights), p)).copy()
