@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cheques.settings import Settings
     from reader.reading import Adapter
-    from study.metrics import Interval
+    from study.metrics import Estimate
     from trainer.compare import Entry
     from trainer.dataset import Example
     from trainer.recipe import LoraRecipe
@@ -86,7 +86,7 @@ def compare(
 
 def _table(
     entries: list[Entry],
-    gains: list[Interval | None],
+    gains: list[Estimate | None],
     chosen: Entry | None,
     price_hour: float | None,
     price_api: float | None,
@@ -113,7 +113,7 @@ def _table(
     return table
 
 
-def _range(form: str, interval: Interval | None) -> str:
+def _range(form: str, interval: Estimate | None) -> str:
     return "–" if interval is None else form.format(interval.low * 100, interval.high * 100)
 
 

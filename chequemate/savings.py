@@ -85,7 +85,7 @@ def _show(found: Savings) -> None:
     if found.verdict.enough and found.hours:
         hours = found.hours
         out.print(
-            f"extrapolated to all pre-labelled cheques: {hours.saved.mean:.1f} hours saved so far "
+            f"extrapolated to all pre-labelled cheques: {hours.saved.value:.1f} hours saved so far "
             f"({hours.saved.low:.1f} to {hours.saved.high:.1f}); for the {hours.left} cheques to go "
             f"{hours.with_:.1f} h with pre-labels, {hours.without:.1f} h without",
             markup=False,
@@ -106,7 +106,7 @@ def _show_caught(seen: Caught) -> None:
     for name, share in {"planted errors": seen.overall, **seen.by_field}.items():
         if found := share.estimate:
             ends = f"{found.low:.0%} to {found.high:.0%}"
-            out.print(f"{name}: {share.count} of {share.n} corrected, {found.mean:.0%} ({ends})", markup=False)
+            out.print(f"{name}: {share.count} of {share.n} corrected, {found.value:.0%} ({ends})", markup=False)
     if seen.left:
         tasks = ", ".join(map(str, seen.left))
         out.print(

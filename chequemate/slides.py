@@ -12,7 +12,7 @@ from backend.dashboard.figures import Figures
 from chequemate.deck import Chart, Slide
 from cheques.fields import CHEQUE
 from study.certified_reading import certify, least
-from study.time_saved import Estimate
+from study.metrics import Estimate
 
 UNKNOWN = "pas encore mesurable"
 
@@ -148,7 +148,7 @@ def _limits(figures: Figures, report: dict[str, Any], hourly: float | None) -> S
         f"Lecture : {_n((report.get('candidate') or {}).get('seconds_per_cheque') or 0, 1)} s par chèque"
         if report
         else f"Durée de lecture : {UNKNOWN}",
-        f"Gain à ce jour, extrapolé : {_money(hours.saved.mean, hourly)}" if hours else f"Gain total : {UNKNOWN}",
+        f"Gain à ce jour, extrapolé : {_money(hours.saved.value, hourly)}" if hours else f"Gain total : {UNKNOWN}",
     ]
     chart = None
     if hours and hours.left:
@@ -236,7 +236,7 @@ def _gain(gain: dict[str, float] | None) -> str:
 
 def _estimate(estimate: Estimate, unit: str, times: float = 1.0) -> str:
     digits = 0 if unit == "%" else 1
-    mean, low, high = (_n(times * value, digits) for value in (estimate.mean, estimate.low, estimate.high))
+    mean, low, high = (_n(times * one, digits) for one in (estimate.value, estimate.low, estimate.high))
     return f"{mean}\u00a0{unit} (de {low} à {high})"
 
 

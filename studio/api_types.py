@@ -1,4 +1,4 @@
-"""What Label Studio's API sends of projects, tasks and predictions, as far as it matters here; and its filters."""
+"""Projects, tasks and predictions as Label Studio's API sends them, and the filters of its task list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studio.config import HINT, Config
 
 @dataclass(frozen=True)
 class Project:
-    """A project and the settings of it that matter here. The last three are counts; labels without skips."""
+    """A project and those of its settings that matter here. The last three are counts; labels without skips."""
 
     id: int
     title: str
@@ -27,7 +27,7 @@ class Project:
 
 @dataclass(frozen=True)
 class StoredPrediction:
-    """A prediction that Label Studio holds. empty: it shows nothing (a blind one, or nothing was read)."""
+    """A prediction that Label Studio holds. empty: it shows nothing, as on a blind cheque or where nothing was read."""
 
     id: int
     version: str
@@ -56,7 +56,7 @@ def where(name: str, operator: str, value: Any, kind: str = "Number") -> dict[st
 
 def moment(text: str) -> str:
     """An `updated_at` as the task list's filter takes it."""
-    # The server's filter takes this notation alone, and leaves out the fraction itself where it is zero.
+    # The filter wants a fraction of a second, which the server itself leaves out where it is zero.
     return text if "." in text else f"{text.removesuffix('Z')}.000000Z"
 
 

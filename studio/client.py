@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -23,6 +23,7 @@ SAMPLING = "Uncertainty sampling"
 TASKS_A_PAGE = 500
 LABELS_A_PAGE = 100  # these come with annotations and every stored prediction
 PREDICTIONS_A_REQUEST = 500
+ANNOTATORS = 2  # of a task that is given to a second one
 Labels = Literal["any", "none", "one", "some"]
 LABELS: dict[Labels, list[dict[str, Any]]] = {
     "any": [],
@@ -87,24 +88,16 @@ class Studio:
 
     def annotators(self, project: int) -> int:
         """How many people have annotated in the project; 0 where the release does not tell (1.20 and before)."""
-        return self._count_at(f"/api/projects/{project}/annotators/")
+        return len(self._get_known(f"/api/projects/{project}/annotators/") or ())
 
     def members(self, project: int) -> int:
         """How many members the project has; 0 where the edition knows none."""
-        return self._count_at(f"/api/projects/{project}/members")
-
-    def _count_at(self, path: str) -> int:
-        try:
-            return len(self._get(path).json())
-        except StudioError as error:
-            if error.status == 404:
-                return 0
-            raise
+        return len(self._get_known(f"/api/projects/{project}/members") or ())
 
     def predicted_versions(self, project: int) -> dict[str, int]:
         """How many predictions of each version the project holds."""
         counts = self._get(f"/api/projects/{project}/model-versions/").json()
-        # The version that the project shows is among them in any case.
+        # The version that the project shows is among them even with no prediction.
         return {str(version): int(count) for version, count in counts.items() if count}
 
     def token_settings(self) -> dict[str, bool]:
@@ -112,12 +105,7 @@ class Studio:
 
         Nothing where the release knows one kind only, the legacy one (1.13).
         """
-        try:
-            return dict(self._get("/api/jwt/settings").json())
-        except StudioError as error:
-            if error.status == 404:
-                return {}
-            raise
+        return dict(self._get_known("/api/jwt/settings") or {})
 
     def now(self) -> datetime:
         """What the server's clock says, in whole seconds; this machine's where the server does not say."""
@@ -136,18 +124,19 @@ class Studio:
         return list(made.task_ids)
 
     def upload(self, project: int, name: str, content: bytes) -> str:
-        """Give a file into Label Studio's keeping; its URL for a task. It makes no task."""
+        """Store a file in Label Studio; its URL for a task. It makes no task."""
         sent = self._connection.upload(f"/api/projects/{project}/import?commit_to_project=false", name, content)
         (number,) = sent.json()["file_upload_ids"]
         return f"/data/{quote(self._get(f'/api/import/file-upload/{number}').json()['file'])}"
 
     def task_data(self, project: int) -> Iterator[tuple[int, dict[str, Any], bool]]:
-        """(task, its data as imported, has it an annotation) of every task."""
+        """Of every task: its id, its data as imported, and whether it has an annotation."""
         for task in self._pages(project, [], TASKS_A_PAGE, "task_only"):
             yield task["id"], task["data"], bool(task.get("total_annotations") or task.get("is_labeled"))
 
     def change_data(self, task: int, **changes: Any) -> None:
         """Change some of a task's data; the rest of it stays."""
+        # The API replaces a task's data as a whole.
         data = dict(self._get(f"/api/tasks/{task}", resolve_uri="false").json()["data"])
         self._call(lambda: self._sdk.tasks.update(str(task), data=data | changes))
 
@@ -156,16 +145,12 @@ class Studio:
         return {str(user["email"]).lower(): int(user["id"]) for user in self._get("/api/users/").json()}
 
     def has_annotation(self, annotation: int, created_at: str) -> bool:
-        """Is it this server that made the annotation, at this very moment?"""
-        try:
-            return bool(self._get(f"/api/annotations/{annotation}/").json()["created_at"] == created_at)
-        except StudioError as error:
-            if error.status == 404:
-                return False
-            raise
+        """Did this server make the annotation, at this very moment?"""
+        known = self._get_known(f"/api/annotations/{annotation}/")
+        return known is not None and bool(known["created_at"] == created_at)
 
     def serve_files(self, project: int, folder: str) -> None:
-        """Let the project's tasks show `/data/local-files/?d=…` of this folder; again does no harm."""
+        """Let the project's tasks show `/data/local-files/?d=…` of this folder. Doing it twice does no harm."""
         known = self._get("/api/storages/localfiles", project=project).json()
         if not any(str(storage.get("path", "")).rstrip("/") == folder.rstrip("/") for storage in known):
             about = {"project": project, "path": folder, "title": "cheques", "use_blob_urls": True}
@@ -184,6 +169,7 @@ class Studio:
             yield task_of(task, config)
 
     def task(self, task: int, config: Config) -> Task:
+        # As imported: when Label Studio resolves s3://…, it sends an address of its own.
         return task_of(self._get(f"/api/tasks/{task}", resolve_uri="false").json(), config)
 
     def labels(self, project: int, config: Config, since: str = "") -> Iterator[Label]:
@@ -199,6 +185,7 @@ class Studio:
 
         A task that lost its last annotation after `since` comes with none.
         """
+        # The task list joins all its conditions by "and", or all by "or": tasks with skips alone take a second pass.
         if since:
             passes = [[where("updated_at", "greater", moment(since), "Datetime")]]
         else:
@@ -213,15 +200,15 @@ class Studio:
     def import_predictions(self, project: int, predictions: Iterable[dict[str, Any]]) -> int:
         """Store predictions ({"task": id, **formats.prediction(…)}), a chunk at a time; how many were stored.
 
-        Label Studio keeps what a task had before: who runs twice asks `tasks(stored=True)` what is there.
+        Label Studio keeps what a task had before: before a second run, ask `tasks(stored=True)` what is there.
         """
         rest, count = iter(predictions), 0
         while chunk := list(islice(rest, PREDICTIONS_A_REQUEST)):
             done = self._call(partial(self._sdk.projects.import_predictions, project, request=chunk), safe=False)
             created = min(len(chunk) if done.created is None else done.created, len(chunk))
             full = [one for one in chunk if one["result"]]
-            # Label Studio's check of an import knows no names of a Repeater ("date_0"), leaves out in silence all that
-            # have one, and answers 201. One at a time it takes them.
+            # Label Studio's check of an import does not know the names that a Repeater makes ("date_0"). It drops all
+            # predictions with such a name without a word, and answers 201. One at a time it takes them.
             if full and created == len(chunk) - len(full):
                 for one in full:
                     self._call(partial(self._sdk.predictions.create, **one), safe=False)
@@ -273,7 +260,7 @@ class Studio:
         return int(known)
 
     def unregister_backend(self, project: int, backend: int, webhook: str) -> None:
-        """Undo `register_backend`; the webhook that Label Studio made for it would outlive it."""
+        """Undo `register_backend`, and remove the webhook that Label Studio made for it and leaves behind."""
         self._call(lambda: self._sdk.ml.delete(backend))
         for hook in self.webhooks(project):
             if hook["url"].rstrip("/") == webhook.rstrip("/"):
@@ -286,8 +273,8 @@ class Studio:
     def register_webhook(self, project: int, url: str, headers: Mapping[str, str], was: str = "") -> int:
         """Send every event of the project to `url` with these headers; its id. was: the address it had before.
 
-        The one that Label Studio makes for a backend carries no auth: it is given these headers. One that outlived
-        its backend would be heard twice: those at the former address are removed.
+        Label Studio makes a webhook for each backend, without auth: it is given these headers. A second webhook
+        sends every event twice: all but one are removed, at the former address too.
         """
         about: dict[str, Any] = {"url": url, "headers": dict(headers), "is_active": True}
         about |= {"send_payload": True, "send_for_all_actions": True}
@@ -302,7 +289,7 @@ class Studio:
     def get_file(self, path: str, limit: int) -> bytes | Moved:
         """A file that Label Studio serves ("/data/…", "/projects/N/resolve/…"), of at most `limit` bytes.
 
-        Where Label Studio redirects, it is the caller's to go on, without the token.
+        Where Label Studio redirects, the caller follows, without the token.
         """
         return self._connection.download(path, limit)
 
@@ -310,10 +297,34 @@ class Studio:
         """The project's source storages, without their keys: type, bucket, s3_endpoint, presign, …"""
         return list(self._get("/api/storages/", project=project).json())
 
+    def ask_second(self, project: int, wanted: Callable[[int], bool]) -> int:
+        """See to it that each wanted task is served until two people have labelled it; how many are asked for now.
+
+        A task's `overlap` does it, never the project's own "annotations per task": above 1 Label Studio serves begun
+        tasks before uncertain ones. Nobody is given a task again that they have labelled. Nothing is taken back.
+        """
+        asked = 0
+        for task in self._pages(project, [], TASKS_A_PAGE, "task_only"):
+            number, people = int(task["id"]), int(task.get("overlap") or 1)
+            if people < ANNOTATORS and int(task.get("total_annotations") or 0) < ANNOTATORS and wanted(number):
+                # A task that one person has done counts as done until it is said that it is not.
+                self._call(partial(self._sdk.tasks.update, str(number), overlap=ANNOTATORS, is_labeled=False))
+                asked += 1
+        return asked
+
+    def _get_known(self, path: str) -> Any:
+        """What the server answers; None where it knows no such thing, or is a release without it."""
+        try:
+            return self._get(path).json()
+        except StudioError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def _pages(
         self, project: int, wanted: list[dict[str, Any]], size: int, fields: str, after: int = 0
     ) -> Iterator[dict[str, Any]]:
-        # By id and not by page number: tasks that are labelled meanwhile would shift the pages, and some be missed.
+        # By id and not by page number: a task that is labelled meanwhile shifts the pages, and some would be missed.
         while True:
             query = {
                 "filters": {"conjunction": "and", "items": [where("id", "greater", after), *wanted]},

@@ -12,8 +12,7 @@ from typing import Any, get_args
 
 from cheques.fields import UNREADABLE, Field, Form, Kind
 from cheques.values import canonical_or_text, plain
-from studio.tags import BadConfig, Tag, page_of, read_tags
-from studio.task_data import VARIABLE, data_of, value_of
+from studio.tags import VARIABLE, BadConfig, Tag, data_of, page_of, read_tags, value_of
 
 __all__ = ["BadConfig", "Config", "Left", "by_reason", "kind_of_name", "read_config"]
 
@@ -29,6 +28,8 @@ NAMED: dict[Kind, str] = {
 }
 # What these name has more to say than its kind, or is something else: the currency of an amount, a place with a date.
 NOT_NAMED = "devise currency moneda divisa wahrung lieu ville place city lugar ort"
+
+DRAWN = ("Rectangle", "Polygon", "Ellipse", "KeyPoint", "Brush", "Bitmask", "Vector", "MagicWand", "VideoRectangle")
 
 MOST_FIELDS = 40  # two hundred took a small reader seven minutes a cheque
 MOST_LETTERS = 4000  # of names and choices: all of them stand in the question
@@ -56,8 +57,8 @@ class Config:
     numbers: the fields that are Number controls. dates: those that are DateTime controls, each with the format in
     which it stores a day. no_unknown: fields that hold no "?", so that an unreadable one cannot be written down.
     several: fields to which people may add a second text, so that nobody knows which one is meant.
-    left: the controls that are left to people. repeated: of the names that a Repeater makes, what stands before and
-    after the page's number. doubts: what will not work as one might think, each "what; what to do about it".
+    left: the controls that are left to people. repeated: what is before and after the page's number in the names that
+    a Repeater makes. doubts: what will not work as one might think, each "what; what to do about it".
     hints: it has a place for what the annotator should look at, <Header value="$verifier"/>.
     """
 
@@ -90,7 +91,7 @@ class Config:
         return self.image_key if "$" in self.image_key else f"${self.image_key}"
 
     def knows(self, name: str) -> bool:
-        """Is it a control of the configuration, be it one that is left to people?"""
+        """Is it a control of the configuration, even one that is left to people?"""
         if name in self.form.names or any(name == one.name for one in self.left):
             return True
         return any(name.startswith(before) and name.endswith(after) for before, after in self.repeated)
@@ -105,12 +106,18 @@ def read_config(xml: str) -> Config:
     first that a field points to; of several pages the first, or that of the attribute `page`. Raises BadConfig.
     """
     tags = read_tags(xml)
-    objects = {tag.name: tag for tag in tags if tag.name and not tag.points_to and _source(tag)}
-    images = {name: tag for name, tag in objects.items() if tag.kind in ("Image", "Pdf") and _one_variable(tag)}
+    objects = {tag.name: tag for tag in tags if tag.name and not tag.points_to and tag.source}
+    images = {
+        name: tag
+        for name, tag in objects.items()
+        if tag.kind in ("Image", "Pdf")
+        # A list of pages is one variable; the URL of one image may have text around it.
+        and (VARIABLE.fullmatch(tag.source) if tag.get("valuelist") else len(VARIABLE.findall(tag.source)) == 1)
+    }
     if not images:
         shown = f"{listed(objects.values())} cannot be read, and there is " if objects else ""
         raise BadConfig(f'labeling configuration: {shown}no Image; add <Image name="image" value="$image"/>')
-    controls = [(tag, _field(tag)) for tag in tags if tag.name and tag.points_to and tag.kind != "Filter"]
+    controls = [(tag, field_of(tag)) for tag in tags if tag.name and tag.points_to and tag.kind != "Filter"]
     chosen = [name for name, tag in images.items() if tag.get("read") == "true"]
     asked = [name for tag, one in controls if isinstance(one, Field) for name in tag.points_to if name in images]
     image = images[next(iter([*chosen, *asked, *images]))]
@@ -138,34 +145,24 @@ def read_config(xml: str) -> Config:
         form = Form(tuple(one for _, one in read))
     except ValueError as error:
         raise BadConfig(f"labeling configuration: {error}") from None
-    fields, source = [tag for tag, _ in read], _source(image)
+    fields = [tag for tag, _ in read]
     return Config(
         form,
-        source[1:] if VARIABLE.fullmatch(source) else source,
+        image.source[1:] if VARIABLE.fullmatch(image.source) else image.source,
         image.name,
         page_of(image),
         numbers=frozenset(tag.name for tag in fields if tag.kind == "Number"),
-        dates={tag.name: _format(tag) for tag in fields if tag.kind == "DateTime"},
-        no_unknown=frozenset(tag.name for tag in fields if not _holds_unknown(tag)),
+        dates={tag.name: tag.day_format for tag in fields if tag.kind == "DateTime"},
+        no_unknown=frozenset(tag.name for tag in fields if tag.kind != "TextArea" and UNREADABLE not in tag.choices),
         several=frozenset(tag.name for tag in fields if tag.kind == "TextArea" and tag.get("maxsubmissions") != "1"),
         left=tuple(left),
-        repeated=frozenset(_around_number(tag) for tag, _ in controls if tag.numbers),
-        doubts=tuple(_doubts(fields, image, list(images.values()))),
+        repeated=frozenset(tag.written.partition(tag.numbers[-1][0])[::2] for tag, _ in controls if tag.numbers),
+        doubts=tuple(doubts_of(fields, image, list(images.values()))),
         hints=any(tag.get("value") == f"${HINT}" for tag in tags),
     )
 
 
-def _source(tag: Tag) -> str:
-    return tag.get("valuelist") or tag.get("value")
-
-
-def _one_variable(image: Tag) -> bool:
-    if image.get("valuelist"):
-        return VARIABLE.fullmatch(_source(image)) is not None
-    return len(VARIABLE.findall(_source(image))) == 1
-
-
-def _field(tag: Tag) -> Field | str:
+def field_of(tag: Tag) -> Field | str:
     """The field that a control asks for, or why it is left to people and what to do about it."""
     if tag.get("perregion") == "true":
         return "it belongs to regions that people draw; take perRegion away where it is about the whole image"
@@ -185,7 +182,7 @@ def _field(tag: Tag) -> Field | str:
             probe = date(2024, 5, 3)  # on which day and month can be mixed up
             if tag.get("only") != "date":
                 return 'it asks for more or less than a day; write only="date"'
-            if canonical_or_text(day, probe.strftime(_format(tag))) != probe.isoformat():
+            if canonical_or_text(day, probe.strftime(tag.day_format)) != probe.isoformat():
                 return f"a day in its format {tag.get('format')[:40]!r} is not understood; take the format away"
             return day
         case "Choices":
@@ -206,23 +203,8 @@ def _field(tag: Tag) -> Field | str:
     return f"a {tag.kind} is nothing that is read; ask with a TextArea or Choices what should be"
 
 
-DRAWN = ("Rectangle", "Polygon", "Ellipse", "KeyPoint", "Brush", "Bitmask", "Vector", "MagicWand", "VideoRectangle")
-
-
-def _format(tag: Tag) -> str:
-    return tag.get("format") or "%Y-%m-%d"
-
-
-def _holds_unknown(tag: Tag) -> bool:
-    return tag.kind == "TextArea" or any(choice == UNREADABLE for choice in tag.choices)
-
-
-def _around_number(tag: Tag) -> tuple[str, str]:
-    before, _, after = tag.written.partition(tag.numbers[-1][0])
-    return before, after
-
-
-def _doubts(fields: list[Tag], image: Tag, images: list[Tag]) -> Iterable[str]:
+def doubts_of(fields: list[Tag], image: Tag, images: list[Tag]) -> Iterable[str]:
+    """What will not work as one might think, each "what; what to do about it"."""
     if image.numbers or image.get("valuelist"):
         where = "the Repeater" if image.numbers else image.name
         page = int(image.numbers[0][1]) + 1 if image.numbers else page_of(image)

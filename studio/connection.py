@@ -38,7 +38,7 @@ class StudioError(Exception):
 
 @dataclass(frozen=True)
 class Moved:
-    """Where Label Studio says that a file is: an address that may be signed, and is a secret then."""
+    """Where Label Studio says that a file is. A signed address is a secret."""
 
     url: str
 
@@ -47,7 +47,7 @@ class Connection:
     """The sdk for what it can do, plain requests for what is paged or streamed; both raise StudioError."""
 
     def __init__(self, url: str, token: str, timeout: float, attempts: int) -> None:
-        from label_studio_sdk import LabelStudio
+        from label_studio_sdk import LabelStudio  # takes a second: only who talks to Label Studio waits for it
 
         self.url = url.rstrip("/")
         self._timeout = timeout
@@ -56,7 +56,7 @@ class Connection:
         # The sdk knows legacy tokens from personal ones, and renews what the latter are exchanged for.
         about = {"base_url": self.url, "api_key": token, "timeout": timeout}
         self.sdk = self.call(lambda: LabelStudio(**about, max_retries=0, follow_redirects=False))
-        # Below a path of its host the sdk would exchange a personal token at the host's root, so at somebody else's.
+        # Where Label Studio lives below a path, the sdk sends a personal token to the root of the host: to a stranger.
         self.sdk._client_wrapper._tokens_client._base_url = f"{self.url}/"
 
     def get(self, path: str, *, auth: bool = True, **params: Any) -> requests.Response:
@@ -71,9 +71,10 @@ class Connection:
         return self.call(send)
 
     def download(self, path: str, limit: int) -> bytes | Moved:
-        """The body of `path`, of at most `limit` bytes, or where it is: the token is never handed on."""
+        """The body of `path`, of at most `limit` bytes, or where it is: the token goes to Label Studio alone."""
 
         def send() -> bytes | Moved:
+            # The timeout of requests is for each part: a server that trickles would keep us for ever.
             deadline = time.monotonic() + 2 * self._timeout
             body = bytearray()
             with self._send(path, auth=True, stream=True, moves=True) as answer:
@@ -92,13 +93,13 @@ class Connection:
         return self.call(send)
 
     def upload(self, path: str, name: str, content: bytes) -> requests.Response:
-        """Send a file."""
+        """Send a file, as a form does."""
         files = {"file": (name, content)}
         return self.call(lambda: self._send(path, auth=True, method="POST", files=files), safe=False)
 
     def _send(self, path: str, auth: bool, method: str = "GET", moves: bool = False, **more: Any) -> requests.Response:
         def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-            # As an auth and not as a header, which a .netrc would replace.
+            # An auth and no header: requests replaces the header where a .netrc knows the host.
             if auth:
                 request.headers["Authorization"] = self.sdk._client_wrapper.get_headers()["Authorization"]
             return request
@@ -111,35 +112,54 @@ class Connection:
         return answer
 
     def call(self, send: Callable[[], T], safe: bool = True) -> T:
-        """Send, again after a pause where that may help; `safe`: doing it twice does no harm."""
+        """Send, again after a pause where that may help. safe: doing it twice does no harm."""
+
+        def may_pass(error: BaseException) -> bool:
+            if not safe:
+                # Only what the server never got or refused unread: all else may have been done already.
+                never_sent = isinstance(error, httpx.ConnectError | requests.ConnectTimeout)
+                return never_sent or status_of(error) in (429, 503)
+            if isinstance(error, NO_ANSWER):
+                return not why(error, "")  # a certificate or a proxy's password does not mend by itself
+            return status_of(error) in (429, 502, 503, 504)
+
+        retrying = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_random_exponential(0.3, max=5),
+            retry=retry_if_exception(may_pass),
+            reraise=True,
+        )
         try:
-            for attempt in Retrying(
-                stop=stop_after_attempt(self._attempts),
-                wait=wait_random_exponential(0.3, max=5),
-                retry=retry_if_exception(_may_pass if safe else _never_arrived),
-                reraise=True,
-            ):
-                with attempt:
-                    return send()
+            return retrying(send)
         except Exception as error:
             explained = self._explained(error)
             if explained is None:
                 raise
             raise explained from None
-        raise AssertionError("unreachable")
 
     def _explained(self, error: Exception) -> StudioError | None:
         if isinstance(error, NO_ANSWER):
             if reason := why(error, "CHEQUEMATE_STUDIO_URL"):
                 return StudioError(f"Label Studio at {self.url} is not reached: {reason}")
             return StudioError(f"Label Studio does not answer at {self.url}: start it, or set CHEQUEMATE_STUDIO_URL")
-        status = _status(error)
+        status = status_of(error)
         body = getattr(error, "body", None)  # the sdk's: text where it could not be parsed
         if isinstance(error, JSONDecodeError) or (status == 200 and isinstance(body, str)):
             return StudioError(self._no_api, 200)
         if status is None:
             return None
-        detail = _detail(error)
+
+        if isinstance(error, requests.HTTPError):
+            try:
+                body = error.response.json()
+            except ValueError:
+                body = error.response.reason
+        if isinstance(body, Mapping):
+            body = " ".join(leaves(body.get("validation_errors") or body.get("detail") or body))
+        # Some of the server's messages repeat what was sent, and that may be personal; others hold links.
+        text = "a web page" if str(body).lstrip()[:9].lower() in ("<!doctype", "<html>") else str(body)
+        detail = " ".join(re.sub(r"\{.*\}|<[^>]*>", "", text).split())[:300]
+
         match status:
             case 401:
                 line = f"Label Studio at {self.url} refuses the token ({detail}): set a valid CHEQUEMATE_STUDIO_TOKEN"
@@ -164,43 +184,18 @@ class Connection:
         )
 
 
-def _status(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of an error of requests or of the sdk; None where there was no answer."""
     if isinstance(error, requests.HTTPError):
         return error.response.status_code
     status = getattr(error, "status_code", None)  # the sdk's ApiError
     return status if isinstance(status, int) else None
 
 
-def _detail(error: Exception) -> str:
-    """What the server says is wrong, on one line."""
-    if isinstance(error, requests.HTTPError):
-        try:
-            body: Any = error.response.json()
-        except ValueError:
-            body = error.response.reason
-    else:
-        body = getattr(error, "body", "")
+def leaves(body: Any) -> list[str]:
+    """All texts of an answer in JSON, however deep."""
     if isinstance(body, Mapping):
-        body = " ".join(_leaves(body.get("validation_errors") or body.get("detail") or body))
-    # Some of the server's messages repeat what was sent, and that may be personal; others hold links.
-    text = "a web page" if str(body).lstrip()[:9].lower() in ("<!doctype", "<html>") else str(body)
-    text = re.sub(r"\{.*\}|<[^>]*>", "", text)
-    return " ".join(text.split())[:300]
-
-
-def _leaves(body: Any) -> list[str]:
-    if isinstance(body, Mapping):
-        return [leaf for part in body.values() for leaf in _leaves(part)]
+        return [leaf for part in body.values() for leaf in leaves(part)]
     if isinstance(body, list):
-        return [leaf for part in body for leaf in _leaves(part)]
+        return [leaf for part in body for leaf in leaves(part)]
     return [str(body)]
-
-
-def _may_pass(error: BaseException) -> bool:
-    if isinstance(error, NO_ANSWER):
-        return not why(error, "")
-    return (_status(error) or 0) in (429, 502, 503, 504)
-
-
-def _never_arrived(error: BaseException) -> bool:
-    return isinstance(error, httpx.ConnectError | requests.ConnectTimeout) or _status(error) in (429, 503)

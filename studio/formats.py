@@ -48,14 +48,14 @@ class Label:
     """What a person submitted for one task.
 
     values: canonical, every field of the form; what has no canonical form is kept as its text.
-    unusable: the fields of `values` that have no canonical form, and why; they cost themselves, not the label: nothing
-    is learned of them, and nothing is judged by them. problems: in words, with the place, never what was typed.
-    seconds: the lead time; None where the client sent none. shown: the values of the prediction it started from;
-    None: nothing was shown. version: that prediction's version. changed: by field, only where something was given
-    or shown. ambiguous: some field has two values, so that the label tells nothing for sure; `doubled` names them.
+    unusable: the fields of `values` that have no canonical form, and why. Only these fields are left out: nothing is
+    learned from them or judged by them. problems: in words, with the place, never what was typed.
+    seconds: the lead time; None where the client sent none. shown: the values of the prediction it started from; None
+    where nothing was shown. version: that prediction's version. changed: by field, only where something was given or
+    shown. ambiguous: some field has two values, so the label says nothing for sure; `doubled` names these fields.
     foreign: names that hold values and are no control of the configuration, as after a field was renamed. offered: it
-    started from a stored prediction, be its result empty. lost: from one that is not known any more. imported: made
-    through the API, so that no page timed it.
+    started from a stored prediction, even an empty one. lost: it started from one that is not known any more.
+    imported: made through the API, so that no page timed it.
     """
 
     task: int
@@ -87,7 +87,7 @@ class Label:
 
     @property
     def faults(self) -> dict[str, Fault]:
-        """What of it cannot be used, by field, and why. Two values cost the whole label, all else the field alone."""
+        """The fields that cannot be used, and why. Two values cost the whole label, all else the field alone."""
         found: dict[str, Fault] = {**self.unusable}
         return found | dict.fromkeys(self.foreign, "no_field") | dict.fromkeys(self.doubled, "two_values")
 
@@ -102,15 +102,15 @@ def prediction(config: Config, reading: Reading, version: str, score: float, bli
         made = region(config, f, reading.values.get(f.name, ""))
         if made:
             # The sdk's regions lose the score when they are serialised; a dict keeps it.
-            regions.append(made | {"score": _number(reading.confidence.get(f.name, 0.0))})
-    return {"model_version": version, "score": _number(score), "result": regions}
+            regions.append(made | {"score": finite(reading.confidence.get(f.name, 0.0))})
+    return {"model_version": version, "score": finite(score), "result": regions}
 
 
 def region(config: Config, field: Field, value: str) -> dict[str, Any] | None:
     """A canonical value as Label Studio stores it; None where it is empty.
 
-    None too for what the control cannot hold (a "?" that is no choice of it, the 31st of February), which the page
-    would show as something else or not at all: the annotator finds that field empty.
+    None too for what the control cannot hold (a "?" that is none of its choices, the 31st of February): the page shows
+    that as something else or not at all, so the annotator is given an empty field.
     """
     if not value or (value == UNREADABLE and field.name in config.no_unknown):
         return None
@@ -131,8 +131,8 @@ def region(config: Config, field: Field, value: str) -> dict[str, Any] | None:
     return {"id": field.name, "from_name": field.name, "to_name": config.image_tag, "type": kind, "value": held}
 
 
-def _number(score: float) -> float:
-    # NaN is no JSON, and a missing score is served before all others.
+def finite(score: float) -> float:
+    """A score as Label Studio can store it: NaN is no JSON, and a missing score is served before all others."""
     return round(float(score), 6) if math.isfinite(score) else 0.0
 
 
@@ -174,7 +174,7 @@ def values_of(result: Any, form: Form) -> Given:
         if isinstance(value, Mapping):
             raw = next((value[key] for key in ("text", "choices", "number", "datetime") if key in value), [])
             if "number" in value and isinstance(raw, int | float) and not isinstance(raw, bool):
-                raw = f"{Decimal(str(raw)):f}"  # 1e-07 is no way in which people write
+                raw = f"{Decimal(str(raw)):f}"  # people do not write 1e-07
         parts = [raw] if isinstance(raw, str) else raw
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             not_text.add(name)
@@ -191,7 +191,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
     unknown = [name for name in said.unknown if not config.knows(name)]
     problems = [f"{place}: {name} is no field of the form; ignored" for name in unknown]
     currency = currency_of(config.form, said.first)
-    day, years, parent = _day(annotation, task), settings().date_years, _parent(annotation, task)
+    day, years, parent = day_made(annotation, task), settings().date_years, parent_prediction(annotation, task)
     before = values_of(parent.get("result") if parent else None, config.form).first
     values = dict.fromkeys(config.form.names, EMPTY)
     unusable: dict[str, Reason] = dict.fromkeys(sorted(said.not_text, key=config.form.names.index), "not_text")
@@ -202,7 +202,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
         for text in said.texts.get(f.name, ()):
             try:
                 value = canonical(f, text, currency, day, years)
-                # Shown as 12.500 dinars, left, and the currency corrected to euros: what was meant, nobody knows.
+                # Shown as 12.500 dinars and left, but the currency corrected to euros: 12.5 or 12,500 may be meant.
                 number = as_number(text) if f.kind == "amount" and text == before.get(f.name) else None
                 if number is not None and number != as_number(value):
                     raise BadValue("", "two_readings")
@@ -222,7 +222,7 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
         problems.append(f"{place}: {name} {why}; it is left out, the label's other fields count")
     shown = None
     if parent and parent.get("result"):
-        # With the decimals of the label's currency: an amount that was left as it was shown is the same text.
+        # In the label's currency, so that an amount that was left as shown has the same decimals and is the same text.
         shown = {f.name: canonical_or_text(f, before.get(f.name, EMPTY), currency) for f in config.form}
     by = annotation.get("completed_by")
     return Label(
@@ -231,11 +231,11 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
         image=config.image_of(task.get("data") or {}),
         values=values,
         updated_at=str(annotation.get("updated_at") or ""),
-        seconds=_seconds(annotation.get("lead_time")),
+        seconds=lead_seconds(annotation),
         annotator=by.get("id") if isinstance(by, Mapping) else by,
         skipped=bool(annotation.get("was_cancelled")),
         ground_truth=bool(annotation.get("ground_truth")),
-        changed=_changed(config.form, values, shown, said.origins),
+        changed=changes(config.form, values, shown, said.origins),
         shown=shown,
         version=str((parent or {}).get("model_version") or ""),
         unusable=unusable,
@@ -246,46 +246,48 @@ def label(annotation: Mapping[str, Any], task: Mapping[str, Any], config: Config
         created_at=str(annotation.get("created_at") or ""),
         offered=parent is not None,
         lost=parent is None and annotation.get("parent_prediction") is not None,
-        imported=_imported(annotation),
+        imported=is_imported(annotation),
     )
 
 
-def _imported(annotation: Mapping[str, Any]) -> bool:
-    """Did it come through the API? The page always sends a lead time, and marks each region with its origin."""
+def is_imported(annotation: Mapping[str, Any]) -> bool:
+    """Was it made through the API? The page always sends a lead time, and marks each region with its origin."""
     if annotation.get("import_id") or annotation.get("last_action") == "imported" or annotation.get("bulk_created"):
         return True
     result = annotation.get("result")
     regions = [region for region in result if isinstance(region, Mapping)] if isinstance(result, list) else []
-    return _seconds(annotation.get("lead_time")) is None and not any(region.get("origin") for region in regions)
+    return lead_seconds(annotation) is None and not any(region.get("origin") for region in regions)
 
 
-def _seconds(lead_time: Any) -> float | None:
-    # API clients send none, or zero: no time that a person took.
+def lead_seconds(annotation: Mapping[str, Any]) -> float | None:
+    """The time that a person took, as the page sent it."""
+    lead_time = annotation.get("lead_time")
+    # API clients send none, or zero.
     return float(lead_time) if isinstance(lead_time, int | float) and lead_time > 0 else None
 
 
-def _parent(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def parent_prediction(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The prediction that the annotator started from, if it is still known; its snapshot in an export is as good.
 
-    The server takes the snapshot when the annotation is submitted, of the version in service then: who had opened the
-    cheque before the version changed started from another prediction.
+    The server makes the snapshot when the annotation is submitted, from the version in service then. An annotator who
+    opened the cheque before the version changed started from another prediction.
     """
     wanted = annotation.get("parent_prediction")
     for stored in task.get("predictions") or ():
         if isinstance(stored, Mapping) and wanted is not None and stored.get("id") == wanted:
             return stored
-    if wanted is None and _imported(annotation):
-        return None  # the server adds the snapshot to what comes through its API as well: nobody saw it
+    if wanted is None and is_imported(annotation):
+        return None  # the server adds a snapshot to what comes through its API too, though nobody saw it
     snapshot = annotation.get("prediction")
     if not isinstance(snapshot, Mapping) or "result" not in snapshot:
         return None
     return snapshot if wanted is None or snapshot.get("id", wanted) == wanted else None
 
 
-def _day(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> date | None:
-    """The day on which the label was made; a later change does not move the window in which its dates lie.
+def day_made(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> date | None:
+    """The day on which the label was made, whatever changed later: its dates are read relative to that day.
 
-    Label Studio dates an imported label by its import: `chequemate import` leaves the day in the task's data.
+    Label Studio dates an imported label by its import, so `chequemate import` writes the day into the task's data.
     """
     data = task.get("data")
     brought = data.get(LABELLED_AT) if isinstance(data, Mapping) else None
@@ -295,10 +297,10 @@ def _day(annotation: Mapping[str, Any], task: Mapping[str, Any]) -> date | None:
         return None
 
 
-def _changed(
+def changes(
     form: Form, values: Mapping[str, str], shown: Mapping[str, str] | None, origins: Mapping[str, str]
 ) -> dict[str, Change]:
-    """By comparison with what was shown; where that is not known any more, by the origin that the page noted."""
+    """By field what the person did, compared with what was shown; where that is unknown, by the page's `origin`."""
     by_origin: dict[str, Change] = {"prediction": "accepted", "prediction-changed": "corrected"}
     changed: dict[str, Change] = {}
     for name in form.names:
@@ -315,7 +317,7 @@ def _changed(
 def hint(form: Form, confidence: Sequence[float] | None, doubt: float) -> str:
     """Where the annotator should look: the fields less sure than `doubt` (confidences in the form's order).
 
-    Nothing where all are sure: to call a reading safe would only invite people to wave it through.
+    Empty where all are sure: who is told that a reading is safe waves it through.
     """
     doubtful = [f.title or f.name for f, sure in zip(form, confidence or (), strict=False) if sure < doubt]
     return f"À vérifier : {', '.join(doubtful)}" if doubtful else ""

@@ -22,7 +22,7 @@ from cheques.network import PROXY_ASKS, why
 from cheques.settings import Settings
 from studio.client import Studio
 from studio.connection import StudioError
-from studio.storages import is_stored, path_of, serves, uri_at
+from studio.storages import is_stored, path_of, port_of, serves, uri_at
 
 LARGEST = 60_000_000  # bytes
 CONNECT, SECONDS = 5.0, 30.0  # to be connected; for the whole download
@@ -32,7 +32,7 @@ OF_STUDIO = re.compile(r"/data/(local-files|upload)/")  # in the path of a file 
 
 
 class ImageAway(BadImage):
-    """An image that is not to be had now, because its server is away: the same task may well be read later."""
+    """An image that cannot be fetched now, as its server is away: the same task may well be read later."""
 
 
 def fetch_image(url: str, settings: Settings, project: int) -> Image:
@@ -51,65 +51,58 @@ def fetch_bytes(url: str, settings: Settings, project: int) -> bytes:
         raise BadImage("the task has no image: import it with an image URL")
     url = url.strip()
     if url.startswith("data:"):
-        return _inline(url)
+        head, comma, body = url.partition(",")
+        if not comma or len(body) > 2 * LARGEST:
+            raise BadImage("data URI without data, or with too much: import the image as a file")
+        if not head.endswith(";base64"):
+            return unquote_to_bytes(body)
+        try:
+            return base64.b64decode(re.sub(r"\s", "", unquote(body)), validate=True)
+        except (binascii.Error, ValueError):
+            raise BadImage("data URI that is no base64: import the image again") from None
     if is_stored(url):
-        return _from_studio(path_of(url, project), settings, project)
-    if path := _path_in_studio(url, settings):
-        return _from_studio(path, settings, project)
-    return _from_web(url, settings)
+        return from_studio(path_of(url, project), settings, project)
+    if path := path_in_studio(url, settings):
+        return from_studio(path, settings, project)
+    return from_web(url, settings)
 
 
 def name_of(url: str, settings: Settings) -> str:
-    """The one name of a task's image: Label Studio gives what is in a cloud storage two."""
+    """One name for a task's image: Label Studio has two for what is in a cloud storage."""
     try:
-        return uri_at(_path_in_studio(url, settings)) or url
+        return uri_at(path_in_studio(url, settings)) or url
     except BadImage:
         return url
 
 
-def _inline(url: str) -> bytes:
-    head, comma, body = url.partition(",")
-    if not comma or len(body) > 2 * LARGEST:
-        raise BadImage("data URI without data, or with too much: import the image as a file")
-    if not head.endswith(";base64"):
-        return unquote_to_bytes(body)
-    try:
-        return base64.b64decode(re.sub(r"\s", "", unquote(body)), validate=True)
-    except (binascii.Error, ValueError):
-        raise BadImage("data URI that is no base64: import the image again") from None
-
-
-def _path_in_studio(url: str, settings: Settings) -> str:
+def path_in_studio(url: str, settings: Settings) -> str:
     """The path and query below `studio_url` of a URL that Label Studio itself serves, else nothing.
 
-    Its tasks name it by the address that it was told is its own (LABEL_STUDIO_HOST), which is the public one.
+    In its tasks Label Studio's own address is the public one (LABEL_STUDIO_HOST).
     """
     addresses = [urlsplit(str(one)) for one in (settings.studio_url, settings.studio_public_url) if one]
     try:
         here = urlsplit(url)
-        named = (here.scheme, here.hostname, _port(here))
-        if (here.scheme or here.netloc) and named not in {(one.scheme, one.hostname, _port(one)) for one in addresses}:
+        named = (here.scheme, here.hostname, port_of(here))
+        ours = {(one.scheme, one.hostname, port_of(one)) for one in addresses}
+        if (here.scheme or here.netloc) and named not in ours:
             return ""
     except ValueError:
         raise BadImage("not a URL: import the task with a correct one") from None
     path = here.path or "/"
     if not path.startswith("/"):
         return ""
-    # It may live below a path of its host, which stands before its relative URLs as well.
+    # It may live below a path of its host, which its relative URLs begin with too.
     below = {one.path.rstrip("/") for one in addresses}
     prefix = max((one for one in below if path.startswith(f"{one}/")), key=len, default="")
     return path.removeprefix(prefix) + (f"?{here.query}" if here.query else "")
 
 
-def _port(parts: object) -> int | None:
-    port = getattr(parts, "port", None)
-    return port or {"http": 80, "https": 443}.get(getattr(parts, "scheme", ""))
-
-
-def _from_studio(path: str, settings: Settings, project: int) -> bytes:
+def from_studio(path: str, settings: Settings, project: int) -> bytes:
+    """What Label Studio serves at a path, itself or by a redirect to a storage; local files from the disk, if set."""
     if path.startswith("/data/local-files/") and settings.files_root is not None:
-        return _local(settings.files_root, _names_of(urlsplit(path).query))
-    # The token goes with it: only to where Label Studio keeps files, never to another of its pages.
+        return local_file(settings.files_root, urlsplit(path).query)
+    # The token is sent along: only to where Label Studio keeps files, never to its other pages.
     if not re.match(r"/(data|tasks|projects/\d+/presign|api/storages|storage-data)/", path) or ".." in unquote(path):
         raise BadImage("not a file of Label Studio: expected /data/local-files/?d=… or /data/upload/…")
     if settings.studio_token is None:
@@ -125,12 +118,11 @@ def _from_studio(path: str, settings: Settings, project: int) -> bytes:
         if isinstance(found, bytes):
             return found
         target = urljoin(url + path, found.url)
-        host, port = urlsplit(target).hostname or "", _port(urlsplit(target))
+        host, port = urlsplit(target).hostname or "", port_of(urlsplit(target))
         if host == urlsplit(url).hostname and not may_lie_at(host, port):
             raise BadImage(f"Label Studio at {url} redirects: set CHEQUEMATE_STUDIO_URL to its final address")
-        return _from_web(target, settings, may_lie_at)
+        return from_web(target, settings, may_lie_at)
     except StudioError as error:
-        # For an upload that is gone the server answers 500.
         if error.status == 413:
             raise BadImage(f"more than {LARGEST // 1_000_000} MB: scan at 300 dpi or less") from None
         if error.status == 404 and where:
@@ -143,6 +135,7 @@ def _from_studio(path: str, settings: Settings, project: int) -> bytes:
                 f"Label Studio gets no file from {where}: check bucket, file and credentials in Label Studio, "
                 "Settings > Cloud Storage"
             ) from None
+        # For an upload that is gone the server answers 500.
         if error.status == 404 or (error.status == 500 and path.startswith("/data/upload/")):
             raise BadImage("Label Studio has no such file: import it again, or add a storage for its folder") from None
         raise ImageAway(f"image not fetched: {error}") from None
@@ -150,6 +143,7 @@ def _from_studio(path: str, settings: Settings, project: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _storages(url: str, token: str, project: int, turn: int) -> list[dict[str, Any]]:
+    """turn: a number that changes when they are asked for again."""
     return _studio(url, token).storages(project)
 
 
@@ -158,16 +152,7 @@ def _studio(url: str, token: str) -> Studio:
     return Studio(url, token, timeout=SECONDS, attempts=2)
 
 
-def _names_of(query: str) -> list[str]:
-    """The file that a local-files URL names, as Label Studio reads it, then as people who wrote it by hand mean it.
-
-    In a query `+` is a space and `&` begins another parameter; typed by hand they are letters of the name, and so is %.
-    """
-    _, _, typed = f"&{query}".partition("&d=")
-    return list(dict.fromkeys([parse_qs(query).get("d", [""])[0], unquote(typed), typed]))
-
-
-def _on_disk(root: Path, wanted: str) -> Path:
+def path_below(root: Path, wanted: str) -> Path:
     """The path below `root`; a name with accents is found in either of its two spellings (NFC, or NFD as on a Mac)."""
     path = root
     for part in Path(wanted.lstrip("/")).parts:
@@ -179,13 +164,18 @@ def _on_disk(root: Path, wanted: str) -> Path:
     return path.resolve()
 
 
-def _local(root: Path, names: list[str]) -> bytes:
+def local_file(root: Path, query: str) -> bytes:
+    """The file below `root` that the query of a local-files URL names."""
+    # As Label Studio reads the query, then as people mean it who write the URL by hand: to Label Studio `+` is a space
+    # and `&` begins another parameter; to people they are letters of the name, and so is `%`.
+    _, _, typed = f"&{query}".partition("&d=")
+    names = dict.fromkeys([parse_qs(query).get("d", [""])[0], unquote(typed), typed])
     try:
-        paths = [_on_disk(root, name) for name in names]
+        paths = [path_below(root, name) for name in names]
         path = next((path for path in paths if path.is_file()), paths[0])
         if not path.is_relative_to(root.resolve()):
             raise BadImage("the path leaves CHEQUEMATE_FILES_ROOT: import the task with a path inside it")
-        if not path.is_file():  # a pipe or a device would be read for ever
+        if not path.is_file():  # a pipe or a device never ends
             raise BadImage("no such file under CHEQUEMATE_FILES_ROOT: put it there, or correct the task")
         if path.stat().st_size > LARGEST:
             raise BadImage(f"more than {LARGEST // 1_000_000} MB: scan at 300 dpi or less")
@@ -197,18 +187,20 @@ def _local(root: Path, names: list[str]) -> bytes:
         raise BadImage(f"file not read ({reason}): check the task's path and CHEQUEMATE_FILES_ROOT") from None
 
 
-def _from_web(url: str, settings: Settings, may_lie_at: Callable[[str, int | None], bool] | None = None) -> bytes:
+def from_web(url: str, settings: Settings, may_lie_at: Callable[[str, int | None], bool] | None = None) -> bytes:
     """Download from an allowed host, following redirects only to allowed ones.
 
-    may_lie_at: says of a host and its port whether files of the project's storages are there. Then the URL is signed:
-    no part of it but the host is ever told.
+    may_lie_at: may files of the project's storages be at this host and port? Given where the URL is signed, and so a
+    secret: errors name its host alone.
     """
     deadline = time.monotonic() + SECONDS
     for _ in range(REDIRECTS + 1):
-        url, host = _checked(url, settings, may_lie_at)
+        url, host = allowed_address(url, settings, may_lie_at)
         try:
+            # An auth that adds nothing: else requests takes one from a .netrc, and storages refuse what is both
+            # signed and authorized.
             with requests.get(
-                url, stream=True, timeout=(CONNECT, SECONDS), allow_redirects=False, auth=_no_auth
+                url, stream=True, timeout=(CONNECT, SECONDS), allow_redirects=False, auth=lambda request: request
             ) as answer:
                 if answer.is_redirect:
                     url = urljoin(url, answer.headers["location"])
@@ -223,10 +215,11 @@ def _from_web(url: str, settings: Settings, may_lie_at: Callable[[str, int | Non
                         "credentials in Label Studio, Settings > Cloud Storage"
                     )
                 if not answer.ok:
-                    raise (ImageAway if _is_passing(answer.status_code) else BadImage)(
+                    may_pass = answer.status_code in (408, 429) or answer.status_code >= 500
+                    raise (ImageAway if may_pass else BadImage)(
                         f"{host} answers {answer.status_code}: check the image's URL"
                     )
-                return _limited(answer, deadline)
+                return body_of(answer, deadline)
         except (requests.RequestException, HTTPError, ValueError) as error:
             if isinstance(error, BadImage):
                 raise
@@ -236,24 +229,18 @@ def _from_web(url: str, settings: Settings, may_lie_at: Callable[[str, int | Non
     raise BadImage(f"more than {REDIRECTS} redirects: import the image's final URL")
 
 
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Nothing of a .netrc either: storages refuse what is both signed and authorized."""
-    return request
-
-
-def _is_passing(status: int) -> bool:
-    return status in (408, 429) or status >= 500
-
-
-def _checked(url: str, settings: Settings, may_lie_at: Callable[[str, int | None], bool] | None) -> tuple[str, str]:
-    """The URL as it will be sent, and its host, which must be allowed: two parsers may see two hosts in one text."""
+def allowed_address(
+    url: str, settings: Settings, may_lie_at: Callable[[str, int | None], bool] | None
+) -> tuple[str, str]:
+    """The URL as it is sent, and its host, which must be allowed. Raises BadImage."""
     scheme = url.partition(":")[0].lower() if ":" in url else ""
     if scheme not in ("http", "https"):
         raise BadImage(f"scheme {scheme[:20] or 'none'!r} is not fetched: use http(s), a local file or an upload")
     try:
+        # Two parsers may see two hosts in one text: what is checked is what requests makes of it.
         sent = requests.Request("GET", url).prepare().url or ""
         parts = urlsplit(sent)
-        host, port = (parts.hostname or "").lower(), _port(parts)
+        host, port = (parts.hostname or "").lower(), port_of(parts)
     except (requests.RequestException, ValueError):
         raise BadImage("not a URL: import the task with a correct one") from None
     allowed = {name.lower() for name in settings.image_hosts}
@@ -267,7 +254,8 @@ def _checked(url: str, settings: Settings, may_lie_at: Callable[[str, int | None
     raise BadImage(line)
 
 
-def _limited(answer: requests.Response, deadline: float) -> bytes:
+def body_of(answer: requests.Response, deadline: float) -> bytes:
+    """The body, of at most LARGEST bytes, by `deadline` on the monotonic clock. Raises BadImage."""
     parts, size = [], 0
     for part in answer.iter_content(1 << 16):
         parts.append(part)

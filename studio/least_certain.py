@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from studio.api_types import where
 from studio.client import Studio
 from studio.config import Config
 from studio.formats import values_of
 
-PAGE = 60  # exam cheques stand among them at their turns, and are left out
+PAGE = 60  # more than are shown: exam cheques are among them, and are left out
 
 
 @dataclass(frozen=True)
@@ -41,21 +40,19 @@ def least_certain(
     tasks = studio._get(
         "/api/tasks", project=project, fields="all", page_size=PAGE, resolve_uri="false", query=json.dumps(query)
     ).json()["tasks"]
-    found = [_uncertain(task, config) for task in tasks if not hidden(int(task["id"]))]
-    return sorted((one for one in found if one), key=lambda one: one.least)[:count]
-
-
-def _uncertain(task: Mapping[str, Any], config: Config) -> Uncertain | None:
-    stored = [p for p in task.get("predictions") or () if isinstance(p, Mapping) and p.get("result")]
-    if not stored:
-        return None
-    newest = max(stored, key=lambda p: int(p["id"]))
-    texts = values_of(newest["result"], config.form).texts
-    confidence = {
-        str(region["from_name"]): float(region["score"])
-        for region in newest["result"]
-        if isinstance(region, Mapping) and region.get("score") is not None and region.get("from_name") in texts
-    }
-    values = {name: " / ".join(found) for name, found in texts.items()}
-    image = config.image_of(task.get("data") or {})
-    return Uncertain(int(task["id"]), image, str(newest.get("model_version") or ""), values, confidence)
+    found = []
+    for task in tasks:
+        stored = [p for p in task.get("predictions") or () if isinstance(p, Mapping) and p.get("result")]
+        if not stored or hidden(int(task["id"])):
+            continue
+        newest = max(stored, key=lambda p: int(p["id"]))
+        texts = values_of(newest["result"], config.form).texts
+        values = {name: " / ".join(given) for name, given in texts.items()}
+        confidence = {
+            str(region["from_name"]): float(region["score"])
+            for region in newest["result"]
+            if isinstance(region, Mapping) and region.get("score") is not None and region.get("from_name") in texts
+        }
+        image = config.image_of(task.get("data") or {})
+        found.append(Uncertain(int(task["id"]), image, str(newest.get("model_version") or ""), values, confidence))
+    return sorted(found, key=lambda one: one.least)[:count]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from study.metrics import Bools, Floats
 from study.time_saved import Timed
 from study.timed_annotation import TimedAnnotation
 
@@ -31,16 +31,16 @@ REASONS = {
     "one_arm": "by an annotator with cheques in one arm only",
 }
 
-TIMED = ("", "no_prediction", "lost", "not_as_drawn")  # a person's time all the same, though in neither arm
+TIMED = ("", "no_prediction", "lost", "not_as_drawn")  # a person took the time, though some are in neither arm
 
 
 @dataclass(frozen=True)
 class Cleaned:
     """What is left for the trial, and why the rest is not in it.
 
-    timed: rows of the trial; `work` are the annotations they come from. blind, prelabel: cheques of each arm, those of
-    annotators with one arm only included. dropped: counts by reason, in order of the
-    steps. By annotation id: caps, its annotator's idle cap at that time in seconds; seconds, of every timed annotation,
+    timed: rows of the trial; `work` holds the annotations that they come from. blind, prelabel: cheques of each arm,
+    with those of annotators who have cheques in one arm only. dropped: counts by reason, in the order of the steps.
+    By annotation id: caps, its annotator's idle cap at that time in seconds; seconds, of every timed annotation,
     lessons too, idle ones at their cap.
     """
 
@@ -56,73 +56,73 @@ class Cleaned:
 def clean(work: Sequence[TimedAnnotation]) -> Cleaned:
     """Annotations, oldest first, to the rows of the trial.
 
-    Whoever left the tab open did not work longer on that cheque: beyond the annotator's cap, which is the same in
-    both arms, a time counts as the cap in sums of hours and is left out of the comparison (at the cap it would pull
-    the arms together).
+    A tab that is left open is no work on that cheque: beyond the annotator's cap, which is the same in both arms, a
+    time counts as the cap in sums of hours, and is left out of the comparison (at the cap it pulls the arms together).
     """
-    positions = _positions(work)
-    reasons = _reasons(work)
-    valid = [one for one, reason in zip(work, reasons, strict=True) if reason in TIMED]
-    caps = idle_caps(valid, positions)
-    seconds = {one.annotation: min(_seconds(one), caps[one.annotation]) for one in valid}
-    trial: list[TimedAnnotation] = []
-    dropped: Counter[str] = Counter()
-    for one, reason in zip(work, reasons, strict=True):
-        if not reason and one.arm and _seconds(one) > caps[one.annotation]:
-            reason = "idle"
-        if reason:
-            dropped[reason] += 1
-        elif one.arm:
-            trial.append(one)
-    arms: dict[int | None, set[str | None]] = {}
-    for one in trial:
-        arms.setdefault(one.annotator, set()).add(one.arm)
-    compared = tuple(one for one in trial if len(arms[one.annotator]) == 2)
-    dropped["one_arm"] += len(trial) - len(compared)
-    counted = {reason: dropped[reason] for reason in REASONS if dropped[reason]}
-    blind = sum(one.arm == "blind" for one in trial)
-    return Cleaned(_rows(compared, positions), compared, blind, len(trial) - blind, counted, caps, seconds)
-
-
-def _seconds(one: TimedAnnotation) -> float:
-    return one.seconds or 0.0
-
-
-def _reasons(work: Sequence[TimedAnnotation]) -> list[str]:
-    """For each annotation the first reason to leave it out, or nothing."""
-    done: set[tuple[int | None, int]] = set()
-    reasons = []
-    for one in work:
-        reason = _reason(one)
-        if not one.skipped:
-            if not reason and (one.annotator, one.task) in done:
-                reason = "repeated"
-            done.add((one.annotator, one.task))
-        reasons.append(reason or one.left_out)
-    return reasons
-
-
-def _reason(one: TimedAnnotation) -> str:
-    if one.skipped:
-        return "skipped"
-    if one.imported:
-        return "api"
-    if one.seconds is None:
-        return "no_time"
-    if one.edited:
-        return "edited"
-    return "" if SHORTEST <= one.seconds <= LONGEST else "outlier"
-
-
-def _positions(work: Sequence[TimedAnnotation]) -> dict[int, int]:
-    """By annotation: which cheque of its annotator's it was. Practice counts whatever became of the time."""
+    # Which cheque of its annotator's each one is. Practice counts even where the time does not.
     count: Counter[int | None] = Counter()
     positions = {}
     for one in work:
         if not one.imported:
             count[one.annotator] += 1
         positions[one.annotation] = max(count[one.annotator], 1)
-    return positions
+
+    reasons = reasons_to_drop(work)
+    valid = [one for one, reason in zip(work, reasons, strict=True) if reason in TIMED]
+    caps = idle_caps(valid, positions)
+    seconds = {one.annotation: min(one.seconds or 0.0, caps[one.annotation]) for one in valid}
+
+    trial: list[TimedAnnotation] = []
+    dropped: Counter[str] = Counter()
+    for one, reason in zip(work, reasons, strict=True):
+        if not reason and one.arm and (one.seconds or 0.0) > caps[one.annotation]:
+            reason = "idle"
+        if reason:
+            dropped[reason] += 1
+        elif one.arm:
+            trial.append(one)
+    blind = sum(one.arm == "blind" for one in trial)
+
+    # The effect is measured within annotators: who has cheques in one arm only says nothing of it.
+    arms: dict[int | None, set[str | None]] = {}
+    for one in trial:
+        arms.setdefault(one.annotator, set()).add(one.arm)
+    compared = tuple(one for one in trial if len(arms[one.annotator]) == 2)
+    dropped["one_arm"] += len(trial) - len(compared)
+    counted = {reason: dropped[reason] for reason in REASONS if dropped[reason]}
+
+    index = {who: number for number, who in enumerate(dict.fromkeys(one.annotator for one in compared))}
+    timed = Timed(
+        np.array([one.seconds or 0.0 for one in compared], float),
+        np.array([index[one.annotator] for one in compared], np.int64),
+        np.array([positions[one.annotation] for one in compared], float),
+        np.array([one.arm == "prelabel" for one in compared], bool),
+    )
+    return Cleaned(timed, compared, blind, len(trial) - blind, counted, caps, seconds)
+
+
+def reasons_to_drop(work: Sequence[TimedAnnotation]) -> list[str]:
+    """For each annotation the first of REASONS to leave it out, or nothing."""
+    done: set[tuple[int | None, int]] = set()
+    reasons = []
+    for one in work:
+        if one.skipped:
+            reason = "skipped"
+        elif one.imported:
+            reason = "api"
+        elif one.seconds is None:
+            reason = "no_time"
+        elif one.edited:
+            reason = "edited"
+        elif not SHORTEST <= one.seconds <= LONGEST:
+            reason = "outlier"
+        else:
+            reason = "repeated" if (one.annotator, one.task) in done else ""
+        # After a skip the cheque is still new to the annotator.
+        if not one.skipped:
+            done.add((one.annotator, one.task))
+        reasons.append(reason or one.left_out)
+    return reasons
 
 
 def idle_caps(work: Sequence[TimedAnnotation], positions: Mapping[int, int]) -> dict[int, float]:
@@ -134,12 +134,12 @@ def idle_caps(work: Sequence[TimedAnnotation], positions: Mapping[int, int]) -> 
     by_annotator: dict[int | None, list[TimedAnnotation]] = {}
     for one in work:
         by_annotator.setdefault(one.annotator, []).append(one)
-    paces = {who: _pace(rows, positions) for who, rows in by_annotator.items()}
-    common = _spread(np.concatenate([pace.residuals for pace in paces.values()])) if paces else 0.0
+    paces = {who: Pace.of(rows, positions) for who, rows in by_annotator.items()}
+    common = robust_deviation(np.concatenate([pace.residuals for pace in paces.values()])) if paces else 0.0
     caps = {}
     for who, rows in by_annotator.items():
         pace = paces[who]
-        spread = _spread(pace.residuals) if len(rows) >= OWN_SPREAD_FROM else common
+        spread = robust_deviation(pace.residuals) if len(rows) >= OWN_SPREAD_FROM else common
         room = max(SPREADS * spread, np.log(AT_LEAST))
         for one in rows:
             level = pace.slower + pace.slope * np.log(positions[one.annotation])
@@ -148,31 +148,31 @@ def idle_caps(work: Sequence[TimedAnnotation], positions: Mapping[int, int]) -> 
 
 
 @dataclass(frozen=True)
-class _Pace:
+class Pace:
     """Log seconds of an annotator: slower + slope * log position in the slower arm, and what is left in both."""
 
     slower: float
     slope: float
-    residuals: NDArray[np.float64]
+    residuals: Floats
+
+    @classmethod
+    def of(cls, rows: Sequence[TimedAnnotation], positions: Mapping[int, int]) -> Pace:
+        logs = np.log([one.seconds or 0.0 for one in rows])
+        practice = np.log([positions[one.annotation] for one in rows])
+        shown = np.array([one.shown is not None for one in rows])
+        level = logs - arm_medians(logs, shown)[0]
+        slope = 0.0
+        if len(rows) >= OWN_SPREAD_FROM:
+            early = practice <= np.median(practice)
+            if not early.all() and (apart := np.median(practice[~early]) - np.median(practice[early])) > 0:
+                # People become quicker, or tire a little; anything steeper than this is chance.
+                slope = float(np.clip((np.median(level[~early]) - np.median(level[early])) / apart, -0.7, 0.2))
+        medians, slower = arm_medians(logs - slope * practice, shown)
+        return cls(slower, slope, logs - slope * practice - medians)
 
 
-def _pace(rows: Sequence[TimedAnnotation], positions: Mapping[int, int]) -> _Pace:
-    logs = np.log([_seconds(one) for one in rows])
-    practice = np.log([positions[one.annotation] for one in rows])
-    shown = np.array([one.shown is not None for one in rows])
-    level = logs - _by_arm(logs, shown)[0]
-    slope = 0.0
-    if len(rows) >= OWN_SPREAD_FROM:
-        early = practice <= np.median(practice)
-        if not early.all() and (apart := np.median(practice[~early]) - np.median(practice[early])) > 0:
-            # People become quicker, or tire a little; anything steeper than this is chance.
-            slope = float(np.clip((np.median(level[~early]) - np.median(level[early])) / apart, -0.7, 0.2))
-    medians, slower = _by_arm(logs - slope * practice, shown)
-    return _Pace(slower, slope, logs - slope * practice - medians)
-
-
-def _by_arm(logs: NDArray[np.float64], shown: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """The median of each row's arm, and the larger of the two; one of a few rows does not count."""
+def arm_medians(logs: Floats, shown: Bools) -> tuple[Floats, float]:
+    """The median of each row's arm, and the larger of the two; the median of one or two rows does not count."""
     medians = np.zeros(len(logs))
     levels = []
     for arm in (shown, ~shown):
@@ -183,15 +183,6 @@ def _by_arm(logs: NDArray[np.float64], shown: NDArray[np.bool_]) -> tuple[NDArra
     return medians, max(trusted)
 
 
-def _spread(residuals: NDArray[np.float64]) -> float:
+def robust_deviation(residuals: Floats) -> float:
+    """The standard deviation as estimated by the median absolute deviation (1.4826 of it, were they normal)."""
     return 1.4826 * float(np.median(np.abs(residuals)))
-
-
-def _rows(work: Sequence[TimedAnnotation], positions: dict[int, int]) -> Timed:
-    index = {who: number for number, who in enumerate(dict.fromkeys(one.annotator for one in work))}
-    return Timed(
-        np.array([_seconds(one) for one in work], float),
-        np.array([index[one.annotator] for one in work], np.int64),
-        np.array([positions[one.annotation] for one in work], float),
-        np.array([one.arm == "prelabel" for one in work], bool),
-    )

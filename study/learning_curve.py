@@ -1,8 +1,8 @@
 """The learning curve: exact match over lessons learned from, what more labels would bring, and how sure that is.
 
-A few versions nearly never determine a power law. So not one is fitted but every one of a wide grid, each weighed by
-how well it explains the exam; what is said is their mean, and an interval spans all that explain it about as well as
-the best (a profile likelihood's). `tests/test_trainer_learning.py` holds the intervals against curves that are known.
+A few versions nearly never determine a power law. So every law of a wide grid is fitted, each weighed by how well it
+explains the exam. What is said is their mean, and an interval spans all that explain it about as well as the best (a
+profile likelihood's). `tests/test_trainer_learning.py` holds the intervals against curves that are known.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import logsumexp
 
-from study.metrics import Floats, Interval
+from study.metrics import Estimate, Floats
 
 VERSIONS_NEEDED = 3  # of different numbers of lessons
 EXAM_NEEDED = 20  # cheques that the version with most of them was judged on
@@ -35,7 +35,8 @@ JUMPS = (0.0, 0.05, 0.2)  # how far the base may lie off its adapters' curve: fi
 class Point:
     """One reader judged: the base (no lessons, not trained) or a version.
 
-    n: exam cheques. mean: exact match on them. scores: share of right fields by exam cheque, empty where not on record.
+    n: exam cheques. mean: exact match on them. scores: by exam cheque, the share of its fields that are right;
+    empty where it is not on record.
     """
 
     labels: int
@@ -58,7 +59,7 @@ class Lack:
 class Needed:
     """Lessons in all that a target takes. reached: the curve is there now.
 
-    labels: None beyond reach. low, high: where the better and the worse edge of the band get there, None likewise.
+    labels: None beyond reach. low, high: where the better and the worse edge of the band get there, None beyond reach.
     """
 
     target: float
@@ -73,7 +74,7 @@ class Curve:
     """The power laws that explain the versions about as well as the best one. Arrays: one entry a power law.
 
     labels: lessons of the version with most of them. paired: every point is compared cheque by cheque.
-    start: error at no lesson, and `slack`, how far it may lie from there for the law to be still among the likely ones.
+    start: error at no lesson; slack: how far it may lie from there while the law is still among the likely ones.
     weight: how likely each law is; they sum to one.
     """
 
@@ -91,12 +92,12 @@ class Curve:
         """The lessons up to which something is said."""
         return int(REACH * self.labels)
 
-    def at(self, labels: float) -> Interval:
+    def at(self, labels: float) -> Estimate:
         """Exact match after so many lessons."""
         left = self._interval(self._left(labels))
-        return Interval(1 - left.value, 1 - left.high, 1 - left.low)
+        return Estimate(1 - left.value, 1 - left.high, 1 - left.low)
 
-    def gain(self, more: int) -> Interval:
+    def gain(self, more: int) -> Estimate:
         """What `more` lessons are expected to bring, in exact match."""
         return self._interval(self._left(self.labels) - self._left(self.labels + more))
 
@@ -116,12 +117,12 @@ class Curve:
 
     def _left(self, labels: float) -> Floats:
         """The share of the error at the start that is left after so many lessons, by each law."""
-        return _left(self.floor, self.exponent, self.offset, np.array([labels]))[:, 0]
+        return error_left(self.floor, self.exponent, self.offset, np.array([labels]))[:, 0]
 
-    def _interval(self, share: Floats) -> Interval:
+    def _interval(self, share: Floats) -> Estimate:
         """Of a share of the error at the start: its mean over the laws, and the ends over all that are likely."""
         low, high = np.clip(self.start - self.slack, 0, 1) * share, np.clip(self.start + self.slack, 0, 1) * share
-        return Interval(float(self.weight @ (self.start * share)), float(low.min()), float(high.max()))
+        return Estimate(float(self.weight @ (self.start * share)), float(low.min()), float(high.max()))
 
 
 def lacking(points: Sequence[Point], more: int) -> Lack | None:
@@ -146,12 +147,21 @@ def fit(points: Sequence[Point]) -> Curve:
     trained = np.array([point.trained for point in points])
     lessons = np.array([point.labels for point in points], float)
     floor, exponent, offset = np.array(list(product(FLOORS, EXPONENTS, OFFSETS))).T
-    left = _left(floor, exponent, offset, lessons)
-    noises = product(TRAINING_NOISE, JUMPS if not trained.all() else JUMPS[:1])
-    found = [
-        _explained(left, int(lessons.argmax()), 1 - means, covariance + np.diag(np.where(trained, noise, jump) ** 2))
-        for noise, jump in noises
-    ]
+    left = error_left(floor, exponent, offset, lessons)
+    last = int(lessons.argmax())
+
+    found = []
+    for noise, jump in product(TRAINING_NOISE, JUMPS if not trained.all() else JUMPS[:1]):
+        total = covariance + np.diag(np.where(trained, noise, jump) ** 2)
+        inverse = np.linalg.inv(total)
+        weighed = left @ inverse
+        sharpness, fitting = np.einsum("sp,sp->s", weighed, left), weighed @ (1 - means)
+        misfit = float((1 - means) @ inverse @ (1 - means)) - fitting**2 / sharpness
+        # The error at the start is linear, so it is integrated out in closed form (flat prior on the last error).
+        log = -0.5 * (misfit + np.linalg.slogdet(total)[1] + np.log(sharpness / left[:, last] ** 2))
+        found.append((log, fitting / sharpness, 1 / np.sqrt(sharpness)))
+
+    # The noises are averaged over, each by how likely it makes the law.
     logs, starts, errors = (np.stack(parts) for parts in zip(*found, strict=True))  # noises x laws
     log = logsumexp(logs, axis=0)
     share = np.exp(logs - log)
@@ -180,11 +190,12 @@ def levels(points: Sequence[Point]) -> tuple[Floats, Floats]:
     and a version that saw few cheques is compared on those (generalised least squares, missing at random). A point
     without scores stands for itself, with the largest variance that a score between 0 and 1 can have.
     """
-    variance, shared = _spread(points)
+    variance, shared = variance_components(points)
     information, weighed = np.zeros((len(points), len(points))), np.zeros(len(points))
     ids = sorted({cheque for point in points for cheque in point.scores})
     present = np.array([[cheque in point.scores for cheque in ids] for point in points], bool).reshape(len(points), -1)
     scores = np.array([[point.scores.get(cheque, 0.0) for cheque in ids] for point in points]).reshape(len(points), -1)
+    # Cheques that the same readers saw have one covariance, which is inverted once for all of them.
     for pattern in np.unique(present, axis=1).T:
         seen, alike = np.flatnonzero(pattern), np.flatnonzero((present == pattern[:, None]).all(axis=0))
         inverse = np.linalg.inv(variance * (shared + (1 - shared) * np.eye(len(seen))))
@@ -192,6 +203,7 @@ def levels(points: Sequence[Point]) -> tuple[Floats, Floats]:
         weighed[seen] += inverse @ scores[np.ix_(seen, alike)].sum(axis=1)
     for place, point in enumerate(points):
         if not point.scores:
+            # With one cheque right and one wrong added: a mean of 0 or 1 has a variance too.
             likely = (point.mean * point.n + 1) / (point.n + 2)
             certainty = point.n / (likely * (1 - likely))
             information[place, place] += certainty
@@ -217,13 +229,14 @@ def own_interval(point: Point, level: float = 0.95) -> tuple[float, float]:
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def _spread(points: Sequence[Point]) -> tuple[float, float]:
+def variance_components(points: Sequence[Point]) -> tuple[float, float]:
     """The variance of a cheque's score, and the share of it that is the cheque's and not the reader's."""
     known = [point for point in points if point.scores]
     if not known:
         return 0.25, 0.0
     squares = sum(sum((s - point.mean) ** 2 for s in point.scores.values()) for point in known)
-    open_ends = sum(point.mean**2 + (1 - point.mean) ** 2 for point in known)  # see own_interval
+    # The two cheques that own_interval adds.
+    open_ends = sum(point.mean**2 + (1 - point.mean) ** 2 for point in known)
     variance = (squares + open_ends) / sum(len(point.scores) + 1 for point in known)
     differences, degrees = 0.0, 0
     for place, one in enumerate(known):
@@ -237,20 +250,7 @@ def _spread(points: Sequence[Point]) -> tuple[float, float]:
     return variance, float(np.clip(1 - differences / degrees / variance, 0.0, 0.98))
 
 
-def _left(floor: Floats, exponent: Floats, offset: Floats, lessons: Floats) -> Floats:
+def error_left(floor: Floats, exponent: Floats, offset: Floats, lessons: Floats) -> Floats:
     """laws x lessons: the share of the error at the start that is left."""
     learnt = (1 + lessons[None, :] / offset[:, None]) ** -exponent[:, None]
     return np.asarray(floor[:, None] + (1 - floor[:, None]) * learnt)
-
-
-def _explained(left: Floats, last: int, errors: Floats, covariance: Floats) -> tuple[Floats, Floats, Floats]:
-    """Of every law: its log marginal likelihood, the best error at the start, and its standard error.
-
-    The scale of the errors is linear, so it is integrated out in closed form (flat prior on the error of point `last`).
-    """
-    inverse = np.linalg.inv(covariance)
-    weighed = left @ inverse
-    sharpness, fitting = np.einsum("sp,sp->s", weighed, left), weighed @ errors
-    misfit = float(errors @ inverse @ errors) - fitting**2 / sharpness
-    log = -0.5 * (misfit + np.linalg.slogdet(covariance)[1] + np.log(sharpness / left[:, last] ** 2))
-    return log, fitting / sharpness, 1 / np.sqrt(sharpness)

@@ -16,15 +16,19 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class Interval:
+class Estimate:
     """An estimate with its two-sided 95 % interval."""
 
     value: float
     low: float
     high: float
 
+    @property
+    def width(self) -> float:
+        return self.high - self.low
 
-def paired_gain(one: Floats, other: Floats, *, median: bool = False, seed: int = 0) -> Interval | None:
+
+def paired_gain(one: Floats, other: Floats, *, median: bool = False, seed: int = 0) -> Estimate | None:
     """How much better `one` is than `other` on the same cheques: bootstrap over cheques; None for fewer than two."""
     if len(one) < 2:
         return None
@@ -32,7 +36,7 @@ def paired_gain(one: Floats, other: Floats, *, median: bool = False, seed: int =
     rows = np.random.default_rng(seed).integers(0, len(one), (RESAMPLES, len(one)))
     gains = centre(one[rows], axis=1) - centre(other[rows], axis=1)
     low, high = np.quantile(gains, (0.025, 0.975))
-    return Interval(float(centre(one) - centre(other)), float(low), float(high))
+    return Estimate(float(centre(one) - centre(other)), float(low), float(high))
 
 
 def auroc(confidence: Floats, right: Bools) -> float | None:
@@ -40,6 +44,7 @@ def auroc(confidence: Floats, right: Bools) -> float | None:
     good, bad = int(right.sum()), int((~right).sum())
     if not good or not bad:
         return None
+    # Ranks give equal confidences half a win each.
     ranks = stats.rankdata(confidence)
     return float((ranks[right].sum() - good * (good + 1) / 2) / (good * bad))
 
@@ -73,6 +78,7 @@ def read_rate(confidence: Floats, right: Bools, target: float) -> float | None:
     order = np.argsort(-confidence, kind="stable")
     misread = np.cumsum(~right[order]) / np.arange(1, n + 1)
     ends = np.append(np.diff(confidence[order]) != 0, True)
+    # A confidence of 0 marks what is never accepted, such as a "?".
     allowed = np.flatnonzero((misread <= target) & ends & (confidence[order] > 0))
     return float(allowed[-1] + 1) / n if len(allowed) else 0.0
 

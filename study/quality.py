@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-from study.time_saved import Estimate
+from study.metrics import Estimate, Floats
 from study.timed_annotation import TimedAnnotation
 
-Floats = NDArray[np.float64]
 REPLICATES = 1000
 LEAST = 20  # cheques in each half of the exam below which no rate is shown
 
@@ -24,7 +22,7 @@ LEAST = 20  # cheques in each half of the exam below which no rate is shown
 class Right:
     """Fields right against a ground-truth label, or the same against a second annotator. None: nothing to compare.
 
-    A second annotator of a pre-labelled cheque was shown the same pre-label: what both waved through counts as right.
+    A second annotator of a pre-labelled cheque was shown the same pre-label: what both wave through counts as right.
     """
 
     blind: Estimate | None
@@ -36,7 +34,7 @@ class Right:
 class Waved:
     """Wrong pre-labels that were accepted, as a share. cheques: of the blind and of the pre-labelled half.
 
-    rate is None while there is too little, or the reader made no mistake on the blind half.
+    rate: None while there are too few cheques, or where the reader made no mistake on the blind half.
     """
 
     rate: Estimate | None
@@ -60,7 +58,7 @@ class Share:
 
     def as_json(self) -> dict[str, Any]:
         found = self.estimate
-        ends = {"share": found.mean, "low": found.low, "high": found.high} if found else {}
+        ends = {"share": found.value, "low": found.low, "high": found.high} if found else {}
         return {"planted": self.n, "caught": self.count, **{name: round(end, 4) for name, end in ends.items()}}
 
 
@@ -99,37 +97,28 @@ def right(work: Sequence[TimedAnnotation]) -> Right:
     for one in work:
         if not one.skipped:
             by_task[one.task][one.annotator, one.ground_truth] = one  # the latest of each annotator
+
     shares: dict[str, list[float]] = {"blind": [], "prelabel": []}
-    for labels in by_task.values():
-        same = [(one.arm, _alike(one.values, other.values)) for one, other in _compared(list(labels.values()))]
+    for latest in by_task.values():
+        labels = list(latest.values())
+        true = max((one for one in labels if one.ground_truth), key=lambda one: one.at, default=None)
+        pairs = permutations(labels, 2) if true is None else ((one, true) for one in labels if not one.ground_truth)
+        same = [(one.arm, agreement(one.values, reference.values)) for one, reference in pairs]
         for arm, found in shares.items():
             if own := [share for of, share in same if of == arm]:
                 found.append(float(np.mean(own)))
+
     blind, prelabel = np.array(shares["blind"]), np.array(shares["prelabel"])
-    return Right(_mean(blind), _mean(prelabel), (len(blind), len(prelabel)))
+    return Right(mean_estimate(blind), mean_estimate(prelabel), (len(blind), len(prelabel)))
 
 
-def _compared(labels: Sequence[TimedAnnotation]) -> Iterator[tuple[TimedAnnotation, TimedAnnotation]]:
-    """Each label with its reference."""
-    true = max((one for one in labels if one.ground_truth), key=lambda one: one.at, default=None)
-    if true is not None:
-        yield from ((one, true) for one in labels if not one.ground_truth)
-    else:
-        yield from permutations(labels, 2)
-
-
-def _alike(values: Mapping[str, str], reference: Mapping[str, str]) -> float:
-    """Over the fields that can be used in both labels."""
-    return _same(values, {name: value for name, value in reference.items() if name in values})
-
-
-def _same(values: Mapping[str, str], reference: Mapping[str, str]) -> float:
-    """The share of the fields known on both sides that are the same."""
+def agreement(values: Mapping[str, str], reference: Mapping[str, str]) -> float:
+    """The share of the fields known on both sides that are the same; 1 where there are none."""
     same = [values[name] == value for name, value in reference.items() if name in values]
     return float(np.mean(same)) if same else 1.0
 
 
-def _mean(shares: Floats) -> Estimate | None:
+def mean_estimate(shares: Floats) -> Estimate | None:
     """Mean over cheques with Student's interval; where all are alike, an exact one (Clopper, Pearson) on cheques."""
     n = len(shares)
     if n < 2:
@@ -145,30 +134,26 @@ def _mean(shares: Floats) -> Estimate | None:
 def waved_through(work: Sequence[TimedAnnotation], said: Mapping[int, Mapping[str, str]], seed: int = 0) -> Waved:
     """The two halves of the exam side by side, with an interval from the Bayesian bootstrap over cheques.
 
-    said: what the reader would have said on blind cheques, by task. There the labels show how many fields it reads
-    wrong; on the pre-labelled half, how many people changed. What is missing was waved through.
+    said: what the reader says on blind cheques, by task. There the labels show how many fields it reads wrong; on the
+    pre-labelled half they show how many people changed. The difference was waved through.
     """
-    blind = np.array([_different(o.values, said[o.task]) for o in work if _counts(o, "blind") and o.task in said])
-    shown = np.array([_different(o.values, o.shown or {}) for o in work if _counts(o, "prelabel")])
+    answered = [one for one in work if not one.skipped]
+    read = [(one.values, said[one.task]) for one in answered if one.arm == "blind" and one.task in said]
+    left = [(one.values, one.shown or {}) for one in answered if one.arm == "prelabel"]
+    blind, shown = (np.array([1 - agreement(*pair) for pair in pairs]) for pairs in (read, left))
     cheques = (len(blind), len(shown))
     wrong = float(blind.mean()) if len(blind) else None
     if min(cheques) < LEAST or not wrong:
         return Waved(None, cheques, wrong)
     rng = np.random.default_rng(seed)
-    rates = 1 - _weighted(rng, shown) / np.maximum(_weighted(rng, blind), 1e-9)
+    # A replicate can weigh the reader's mistakes so little that nothing is left to divide by.
+    rates = 1 - bootstrap_means(rng, shown) / np.maximum(bootstrap_means(rng, blind), 1e-9)
     low, high = np.clip(np.quantile(rates, [0.025, 0.975]), -1.0, 1.0)
     return Waved(Estimate(1 - float(shown.mean()) / wrong, float(low), float(high)), cheques, wrong)
 
 
-def _counts(one: TimedAnnotation, arm: str) -> bool:
-    return one.arm == arm and not one.skipped
-
-
-def _different(values: Mapping[str, str], read: Mapping[str, str]) -> float:
-    return 1 - _same(read, values)
-
-
-def _weighted(rng: np.random.Generator, shares: Floats) -> Floats:
+def bootstrap_means(rng: np.random.Generator, shares: Floats) -> Floats:
+    """REPLICATES means under the random weights of the Bayesian bootstrap."""
     weights = rng.standard_exponential((REPLICATES, len(shares)))
     mean: Floats = weights @ shares / weights.sum(axis=1)
     return mean

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
-from study.lead_times import Cleaned, clean
-from study.time_saved import REPLICATES, Effect, Estimate, Timed, Verdict, effect, verdict
+from study.lead_times import clean
+from study.metrics import Estimate
+from study.time_saved import REPLICATES, Effect, Timed, Verdict, effect, verdict
 from study.timed_annotation import TimedAnnotation
 
 Key = TypeVar("Key", bound=Hashable)
 
 BLOCKS = 8  # points of the saving over time, at most
 BLOCK_LEAST = 5  # cheques in each arm for a point
-NO_ESTIMATE: dict[str, float | None] = {"mean": None, "low": None, "high": None}
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class Block:
 class Savings:
     """All that is said about annotation time.
 
-    effect: None where an arm is empty; to be shown as a finding only where `verdict.enough`. blind, prelabel: cheques
+    effect: None where an arm is empty; a finding only where `verdict.enough`. blind, prelabel: cheques
     of each arm after cleaning. acceptance: by field, over all pre-labelled cheques; by_version: the same for each
-    version. by_corrections: by number of corrected fields, (cheques, mean seconds).
+    version. by_corrections: by number of corrected fields, (cheques, mean seconds). by_annotator: (pre-labelled
+    cheques, corrected fields in each on average).
     """
 
     verdict: Verdict
@@ -74,8 +75,8 @@ class Savings:
             return f"not enough yet: {self.blind} blind cheques, about {self.verdict.needed} needed"
         s, p = found.seconds, found.percent
         return (
-            f"a pre-label saves {s.mean:.1f} s a cheque ({s.low:.1f} to {s.high:.1f}), "
-            f"{p.mean:.0f} % ({p.low:.0f} to {p.high:.0f}) of {found.blind:.1f} s"
+            f"a pre-label saves {s.value:.1f} s a cheque ({s.low:.1f} to {s.high:.1f}), "
+            f"{p.value:.0f} % ({p.low:.0f} to {p.high:.0f}) of {found.blind:.1f} s"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -84,16 +85,18 @@ class Savings:
         return {
             "enough": enough,
             "n": {"blind": self.blind, "prelabel": self.prelabel},
-            "saved_seconds": _as_json(self.effect.seconds) if self.effect else NO_ESTIMATE,
-            "saved_percent": _as_json(self.effect.percent) if self.effect else NO_ESTIMATE,
-            "hours_saved": round(self.hours.saved.mean, 3) if enough and self.hours else None,
+            "saved_seconds": _as_json(self.effect.seconds if self.effect else None),
+            "saved_percent": _as_json(self.effect.percent if self.effect else None),
+            "hours_saved": round(self.hours.saved.value, 3) if enough and self.hours else None,
             "acceptance": {name: round(rate, 4) for name, rate in self.acceptance.items()},
             "dropped": self.dropped,
         }
 
 
-def _as_json(estimate: Estimate) -> dict[str, float | None]:
-    return {"mean": round(estimate.mean, 3), "low": round(estimate.low, 3), "high": round(estimate.high, 3)}
+def _as_json(estimate: Estimate | None) -> dict[str, float | None]:
+    if estimate is None:
+        return {"mean": None, "low": None, "high": None}
+    return {"mean": round(estimate.value, 3), "low": round(estimate.low, 3), "high": round(estimate.high, 3)}
 
 
 def savings(work: Sequence[TimedAnnotation], goal: int = 1000, replicates: int = REPLICATES) -> Savings:
@@ -108,71 +111,58 @@ def savings(work: Sequence[TimedAnnotation], goal: int = 1000, replicates: int =
     enough = verdict(found, blind, prelabel)
     if found is None:
         blind, prelabel = cleaned.blind, cleaned.prelabel  # nobody has cheques in both arms yet
-    helped = [one for one in work if one.shown is not None and not one.skipped]
+    answered = [one for one in work if not one.skipped]
+    helped = [one for one in answered if one.shown is not None]
+    # Where an error was planted, the seconds went into a correction that the reader gave no cause for.
+    timed = [one for one in helped if not one.planted and one.annotation in cleaned.seconds]
+    by_corrections = sorted(grouped(timed, lambda one: one.corrections).items())
+
+    hours = None
+    if found:
+        left = max(goal - len({one.task for one in answered}), 0)
+        saved = found.seconds
+        worked = sum(
+            cleaned.seconds.get(one.annotation, found.blind if one.shown is None else found.prelabel)
+            for one in answered
+            if not one.imported
+        )
+        hours = Hours(
+            saved=Estimate(*(len(helped) * seconds / 3600 for seconds in (saved.value, saved.low, saved.high))),
+            worked=worked / 3600,
+            with_=left * found.prelabel / 3600,
+            without=left * found.blind / 3600,
+            left=left,
+        )
+
     return Savings(
         verdict=enough,
         effect=found,
         blind=blind,
         prelabel=prelabel,
-        hours=_hours(work, cleaned, found, len(helped), goal) if found else None,
+        hours=hours,
         acceptance=acceptance(helped),
-        by_version={version: acceptance(group) for version, group in _grouped(helped, lambda one: one.version).items()},
-        # Where an error was planted, the seconds went into a correction that the reader gave no cause for.
-        by_corrections=_seconds_by([o for o in helped if not o.planted], cleaned, lambda one: one.corrections),
-        by_annotator=_corrections_by_annotator(helped),
+        by_version={version: acceptance(group) for version, group in grouped(helped, lambda one: one.version).items()},
+        by_corrections={
+            number: (len(group), float(np.mean([cleaned.seconds[one.annotation] for one in group])))
+            for number, group in by_corrections
+        },
+        by_annotator={
+            who: (len(group), float(np.mean([one.corrections for one in group])))
+            for who, group in grouped(helped, lambda one: one.annotator).items()
+        },
         over_time=over_time(cleaned.work, cleaned.timed),
         dropped=cleaned.dropped,
         caps=cleaned.caps,
     )
 
 
-def acceptance(helped: Iterable[TimedAnnotation]) -> dict[str, float]:
-    """By field: how often what was shown was left as it was. A field shown empty and left empty was accepted."""
+def acceptance(helped: Sequence[TimedAnnotation]) -> dict[str, float]:
+    """By field: how often what was shown was left as it was. A field shown empty and left empty is accepted."""
     accepted: defaultdict[str, int] = defaultdict(int)
-    count = 0
-    fields: dict[str, None] = {}
     for one in helped:
-        count += 1
         for name, change in one.changed.items():
-            fields.setdefault(name)
             accepted[name] += change == "accepted"
-    return {name: accepted[name] / count for name in fields}
-
-
-def _hours(work: Sequence[TimedAnnotation], cleaned: Cleaned, found: Effect, helped: int, goal: int) -> Hours:
-    labelled = {one.task for one in work if not one.skipped}
-    left = max(goal - len(labelled), 0)
-    worked = sum(
-        cleaned.seconds.get(one.annotation, found.blind if one.shown is None else found.prelabel)
-        for one in work
-        if not one.skipped and not one.imported
-    )
-    saved = found.seconds
-    return Hours(
-        saved=Estimate(*(helped * seconds / 3600 for seconds in (saved.mean, saved.low, saved.high))),
-        worked=worked / 3600,
-        with_=left * found.prelabel / 3600,
-        without=left * found.blind / 3600,
-        left=left,
-    )
-
-
-def _seconds_by(
-    helped: Iterable[TimedAnnotation], cleaned: Cleaned, key: Callable[[TimedAnnotation], int]
-) -> dict[int, tuple[int, float]]:
-    timed = [one for one in helped if one.annotation in cleaned.seconds]
-    return {
-        number: (len(group), float(np.mean([cleaned.seconds[one.annotation] for one in group])))
-        for number, group in sorted(_grouped(timed, key).items())
-    }
-
-
-def _corrections_by_annotator(helped: Iterable[TimedAnnotation]) -> dict[int | None, tuple[int, float]]:
-    """By annotator: pre-labelled cheques, and corrected fields in each on average."""
-    return {
-        who: (len(group), float(np.mean([one.corrections for one in group])))
-        for who, group in _grouped(helped, lambda one: one.annotator).items()
-    }
+    return {name: count / len(helped) for name, count in accepted.items()}
 
 
 def over_time(work: Sequence[TimedAnnotation], timed: Timed) -> tuple[Block, ...]:
@@ -182,6 +172,7 @@ def over_time(work: Sequence[TimedAnnotation], timed: Timed) -> tuple[Block, ...
         return ()
     people = int(timed.annotator.max()) + 1
     means = np.bincount(timed.annotator, timed.seconds, people) / np.bincount(timed.annotator, minlength=people)
+    # A stretch with many cheques of a slow annotator would look slow without this.
     pace = timed.seconds * (timed.seconds.mean() / means)[timed.annotator]
     order = np.argsort([one.at for one in work], kind="stable")
     points = []
@@ -194,9 +185,7 @@ def over_time(work: Sequence[TimedAnnotation], timed: Timed) -> tuple[Block, ...
     return tuple(points)
 
 
-def _grouped(
-    work: Iterable[TimedAnnotation], key: Callable[[TimedAnnotation], Key]
-) -> dict[Key, list[TimedAnnotation]]:
+def grouped(work: Sequence[TimedAnnotation], key: Callable[[TimedAnnotation], Key]) -> dict[Key, list[TimedAnnotation]]:
     groups: defaultdict[Key, list[TimedAnnotation]] = defaultdict(list)
     for one in work:
         groups[key(one)].append(one)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cheques.text import Fault
-
-if TYPE_CHECKING:
-    pass
 
 Arm = Literal["blind", "prelabel"]
 Change = Literal["accepted", "corrected", "filled"]
@@ -19,14 +16,13 @@ Change = Literal["accepted", "corrected", "filled"]
 class TimedAnnotation:
     """One annotation.
 
-    seconds: the page's lead time, as sent. at: when it was made (seconds since 1970). arm: None outside the trial,
-    `left_out` then says why it might have belonged there. changed: by field, against what was shown. values: what
-    was given, without the fields of `faults`. shown: what the annotator started from, None where nothing was. edited:
-    an update has replaced its lead time. ambiguous: some field has two values. faults: what of it cannot be used, by
-    field, and why.
-    disputed: the annotators of its task disagree.
-    imported: made through the API, no page timed it. planted: the field in which a planted error was shown;
-    caught: whether it was corrected, None where that cannot be said. The rest is as if nothing had been planted.
+    seconds: the page's lead time, as sent. at: when it was made (seconds since 1970). arm: None outside the trial;
+    left_out: why it is outside though it might belong there. changed: by field, against what was shown. values: what
+    was given, without the fields of `faults`. shown: what the annotator started from, None where nothing was shown.
+    ambiguous: some field has two values. faults: the fields that cannot be used, and why. disputed: the annotators of
+    its task disagree. imported: made through the API, no page timed it. edited: an update has replaced its lead time.
+    planted: the field in which a planted error was shown; caught: whether it was corrected, None where that is not
+    known. All else is as if nothing had been planted.
     """
 
     task: int

@@ -118,5 +118,5 @@ def test_the_slides_say_it_too(tmp_path: Path) -> None:
     expected = page.history.learning.expected
     assert expected is not None
     text = "\n".join(slides(page)[-1].lines).replace("\u00a0", " ")
-    gain = f"{100 * expected.gain.mean:.1f} points".replace(".", ",")
+    gain = f"{100 * expected.gain.value:.1f} points".replace(".", ",")
     assert f"100 de plus apporteraient {gain} (de " in text

@@ -33,7 +33,7 @@ def test_the_page_says_what_was_computed(page: FlaskClient) -> None:
     assert effect is not None
     text = text_of(page.get("/?lang=en").text)
     saved = effect.seconds
-    assert f"A pre-label saves {saved.mean:.1f} s ({saved.low:.1f} to {saved.high:.1f}) a cheque" in text
+    assert f"A pre-label saves {saved.value:.1f} s ({saved.low:.1f} to {saved.high:.1f}) a cheque" in text
     assert f"{shown.savings.blind} blind and {shown.savings.prelabel} pre-labelled exam cheques" in text
     assert "extrapolated" in text.lower()
     assert "v3 is in service since" in text

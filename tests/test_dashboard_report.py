@@ -60,8 +60,8 @@ def test_the_slides_carry_the_projects_own_numbers(reported: Figures) -> None:
     assert "3 débloqués sur 7" in text
     effect, hours = reported.savings.effect, reported.savings.hours
     assert effect is not None and hours is not None
-    assert f"{effect.seconds.mean:.1f} s".replace(".", ",") in text
-    assert f"soit {35 * hours.saved.mean:.0f} €" in text
+    assert f"{effect.seconds.value:.1f} s".replace(".", ",") in text
+    assert f"soit {35 * hours.saved.value:.0f} €" in text
 
 
 def test_what_is_not_known_is_not_made_up() -> None:

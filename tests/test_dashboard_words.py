@@ -12,7 +12,7 @@ from flask import Flask
 from backend.dashboard import i18n, image_reasons
 from cheques.network import PROXY_ASKS
 from study.lead_times import REASONS
-from study.time_saved import Estimate
+from study.metrics import Estimate
 
 ROOT = Path(i18n.__file__).parent
 KEYWORDS = {"_": None, "say": None, "gettext": None}

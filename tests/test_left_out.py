@@ -30,7 +30,7 @@ from store.marks import UNREAD, Unread, keep_unread, mark, set_mark, unread
 from studio.client import Studio
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.formats import Label, label
-from study.quality import _alike
+from study.quality import agreement
 from tests.browser import browser_page
 from tests.dashboard_parts import figures, site
 from tests.jobs_parts import World
@@ -98,7 +98,7 @@ def test_a_field_that_cannot_be_used_counts_in_no_statistic() -> None:
     good = made(1, region("date", ["2024-05-03"]), region("lieu", ["Lyon"]), annotator=2)
     one, other = (replace(work, exam=True, arm="blind") for work in work_of([bad, replace(good, annotation=500)]))
     assert "date" not in one.values and one.values["lieu"] == "Lyon"
-    assert _alike(one.values, other.values) == _alike(other.values, one.values) == 1.0
+    assert agreement(one.values, other.values) == agreement(other.values, one.values) == 1.0
     assert _true([other, replace(one, at=other.at + 1)]) == {1: other}
     assert _true([one]) == {}
 

@@ -11,7 +11,6 @@ from store.database import Store
 from store.draw import Draw, Place, wants_second
 from studio.config import DEFAULT_CONFIG, read_config
 from studio.formats import Label
-from studio.overlap import ask_second
 from study.quality import right
 from study.timed_annotation import Arm, TimedAnnotation
 from tests.backend_parts import noise
@@ -34,14 +33,14 @@ def test_a_second_annotation_counts_its_cheque_once() -> None:
     other = [given(task, who, "Lyon" if who == 1 else "Nice") for task in range(6, 8) for who in (1, 2)]
     found = right(same + other)
     assert found.cheques == (8, 0)
-    assert found.blind and found.blind.mean == pytest.approx((6 + 2 * 0.5) / 8)
+    assert found.blind and found.blind.value == pytest.approx((6 + 2 * 0.5) / 8)
     assert found.prelabel is None
 
 
 def test_a_ground_truth_goes_before_a_second_opinion() -> None:
     labels = [given(1, 1, "Nice"), given(1, 2, "Nice"), given(1, 3, arm=None, true=True)]
     found = right([*labels, given(2, 1), given(2, 3, arm=None, true=True)])
-    assert found.blind and found.blind.mean == pytest.approx(0.75)
+    assert found.blind and found.blind.value == pytest.approx(0.75)
     assert found.cheques == (2, 0)
 
 
@@ -50,7 +49,7 @@ def test_who_does_a_cheque_twice_is_no_second_opinion() -> None:
     assert right([given(1, 1, "Nice"), again]).cheques == (0, 0)
     # The later of two labels by the same person is what that person says.
     found = right([given(1, 1, "Nice"), given(1, 2), again, given(2, 1), given(2, 2)])
-    assert found.blind and found.blind.mean == 1.0
+    assert found.blind and found.blind.value == 1.0
 
 
 def test_both_arms_are_compared() -> None:
@@ -58,7 +57,7 @@ def test_both_arms_are_compared() -> None:
     shown = [given(task, who, "Nice" if who == 2 else "Lyon", "prelabel") for task in range(4, 8) for who in (1, 2)]
     found = right(blind + shown)
     assert found.cheques == (4, 4)
-    assert found.blind and found.prelabel and found.blind.mean == 1.0 and found.prelabel.mean == 0.5
+    assert found.blind and found.prelabel and found.blind.value == 1.0 and found.prelabel.value == 0.5
 
 
 def test_a_ground_truth_that_came_through_the_api_is_kept_for_the_page(tmp_path: Path) -> None:
@@ -113,8 +112,8 @@ def test_label_studio_gives_the_chosen_cheques_to_two_people_and_the_others_to_o
     studio.serve(project, "v1")
     studio.annotate(tasks[0], [region("Lyon")], lead_time=20.0)
     chosen = {tasks[0], tasks[1]}
-    assert ask_second(studio, project, chosen.__contains__) == 2
-    assert ask_second(studio, project, chosen.__contains__) == 0, "again it changes nothing"
+    assert studio.ask_second(project, chosen.__contains__) == 2
+    assert studio.ask_second(project, chosen.__contains__) == 0, "again it changes nothing"
     about = studio.project(project)
     assert about.annotations_a_task == 1, "or begun tasks would go before uncertain ones"
     studio.annotate(tasks[1], [region("Lyon")], lead_time=20.0)

@@ -39,7 +39,7 @@ def test_the_naive_mean_is_wrong_on_the_same_annotations() -> None:
         (played := play(team, seed), naive(played.work), savings(played.work, replicates=200)) for seed in range(40)
     ]
     naive_held = np.mean([low <= played.saved_seconds <= high for played, (_, low, high), _ in runs])
-    ours = np.mean([found.effect.seconds.mean - played.saved_seconds for played, _, found in runs if found.effect])
+    ours = np.mean([found.effect.seconds.value - played.saved_seconds for played, _, found in runs if found.effect])
     theirs = np.mean([mean - played.saved_seconds for played, (mean, _, _), _ in runs])
     assert naive_held < 0.6
     assert abs(ours) < 1.0 < 3.0 < abs(theirs)
@@ -142,7 +142,7 @@ def test_wrong_pre_labels_waved_through_are_found() -> None:
         said = {o.task: {name: "wrong" if rng.random() < 0.3 else "right" for name in FIELDS} for o in played.work}
         rate = waved_through(played.work, said).rate
         assert rate is not None
-        rates.append((rate.mean, rate.low <= 0.4 <= rate.high))
+        rates.append((rate.value, rate.low <= 0.4 <= rate.high))
     assert np.mean([mean for mean, _ in rates]) == pytest.approx(0.4, abs=0.05)
     assert sum(held for _, held in rates) >= 16
 

@@ -8,7 +8,7 @@ import pytest
 
 from cheques.fields import CHEQUE
 from cheques.settings import MODELS
-from study.metrics import Interval
+from study.metrics import Estimate
 from tests.trainer_parts import FakeReader, cheques
 from trainer.compare import Entry, enough, gains_on_first
 from trainer.evaluate import evaluate
@@ -44,7 +44,7 @@ def test_a_thousand_cheques_cost_their_hours() -> None:
 def test_gains_are_told_against_the_first() -> None:
     first, same, better = gains_on_first([entry("a", 1, 1), entry("b", 1, 1), entry("c", 99, 1)])
     assert first is None
-    assert same == Interval(0, 0, 0)
+    assert same == Estimate(0, 0, 0)
     assert better and (better.value, better.low, better.high) == pytest.approx((1 / 7, 1 / 7, 1 / 7))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from study.metrics import Interval, paired_gain
+from study.metrics import Estimate, paired_gain
 from trainer.evaluate import Scores
 
 THOUSAND = 1000
@@ -30,7 +30,7 @@ class Entry:
         return self.scores.seconds / max(1, self.scores.n)
 
     @property
-    def exact_match(self) -> Interval | None:
+    def exact_match(self) -> Estimate | None:
         """The mean over the cheques; None where they are too few for an interval."""
         return paired_gain(self.scores.rates, np.zeros_like(self.scores.rates)) if self.scores.n >= FEWEST else None
 
@@ -67,7 +67,7 @@ def enough(entries: Sequence[Entry]) -> Entry | None:
     return min(filter(not_worse, entries), key=lambda entry: entry.seconds)
 
 
-def gains_on_first(entries: Sequence[Entry]) -> list[Interval | None]:
+def gains_on_first(entries: Sequence[Entry]) -> list[Estimate | None]:
     """How much better each entry is than the first one; None for that one, and where the cheques are too few."""
     first = entries[0].scores
     return [

@@ -30,7 +30,6 @@ from store.versions import Versions
 from studio.client import SAMPLING, Project, Studio
 from studio.config import Config, read_config
 from studio.images import fetch_image
-from studio.overlap import ask_second
 from trainer.presets import recipe_here
 from trainer.progress import keep_curve, progress_of
 from worker.backend_client import Backend, VersionChanged
@@ -185,7 +184,7 @@ def prelabel(project: int) -> Result:
         if done.predicted and (site.project.model_version != version or is_drifted(site.project)):
             site.studio.serve(project, version)
         if share := site.settings.second_share:
-            ask_second(site.studio, project, lambda task: wants_second(site.draw.get(task), share))
+            site.studio.ask_second(project, lambda task: wants_second(site.draw.get(task), share))
         keep_unread(site.store, project, PRELABEL, backend.unread.values())
         set_mark(site.store, project, PRELABEL, asdict(before.after(version, site, done)))
         return {"version": version, **asdict(done)}

@@ -20,7 +20,7 @@ from flask_babel import (  # type: ignore[import-untyped]
     gettext,
 )
 
-from study.time_saved import Estimate
+from study.metrics import Estimate
 
 LANGUAGES = ("fr", "en")
 CATALOGS = Path(__file__).with_name("translations")
@@ -84,7 +84,7 @@ def rate(share: float) -> str:
 
 def interval(estimate: Estimate, digits: int = 1, unit: str = "", times: float = 1.0) -> str:
     """12.3 s (10.1 to 14.5)."""
-    mean, low, high = (number(times * value, digits) for value in (estimate.mean, estimate.low, estimate.high))
+    mean, low, high = (number(times * one, digits) for one in (estimate.value, estimate.low, estimate.high))
     unit = f"\u00a0{unit}" if unit else ""
     return say("%(mean)s%(unit)s (%(low)s to %(high)s)", mean=mean, unit=unit, low=low, high=high)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from store.database import Store, StoreError
 from store.marks import CURVE, mark
-from study.time_saved import Estimate
+from study.metrics import Estimate
 
 
 @dataclass(frozen=True)

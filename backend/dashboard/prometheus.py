@@ -83,8 +83,9 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
         if savings.hours:
             worked.add_metric([name], 3600 * savings.hours.worked)
         if savings.effect and savings.verdict.enough:
-            for end in ("mean", "low", "high"):
-                saved.add_metric([name, end], getattr(savings.effect.seconds, end))
+            seconds = savings.effect.seconds
+            for end, value in (("mean", seconds.value), ("low", seconds.low), ("high", seconds.high)):
+                saved.add_metric([name, end], value)
         decisions = [version.decision for version in figures.history.versions]
         for decision in sorted(set(decisions)):
             versions.add_metric([name, decision], decisions.count(decision))

@@ -198,7 +198,7 @@ def planted(figures: Figures) -> Section | None:
         rate=interval(overall, 0, "%", 100.0),
     )
     found = [(field_name(name), share, share.estimate) for name, share in seen.by_field.items()]
-    chart = bars(title, [(name, at.mean, percent(at.mean)) for name, _n, at in found if at], "b", most=1.0)
+    chart = bars(title, [(name, at.value, percent(at.value)) for name, _n, at in found if at], "b", most=1.0)
     rows = [
         [name, number(share.n), number(share.count), interval(at, 0, "%", 100.0) if at else "–"]
         for name, share, at in [(_("All"), seen.overall, overall), *found]

@@ -15,7 +15,7 @@ from backend.dashboard.learning import Expected, Learning, Target
 from backend.dashboard.status import History
 from backend.dashboard.view import Section, Table
 from store.versions import Version
-from study.time_saved import Estimate
+from study.metrics import Estimate
 
 MORE = 100  # labels, spoken of before any gain is known
 NEAR_THE_TOP = 0.8  # exact match from which the axis ends at 1
@@ -52,7 +52,7 @@ def _side_by_side(history: History) -> list[str]:
 
     def read(name: str) -> str:
         low, high = percent(own[name].low), percent(own[name].high)
-        return _("%(exact)s (%(low)s to %(high)s)", exact=percent(own[name].mean, 1), low=low, high=high)
+        return _("%(exact)s (%(low)s to %(high)s)", exact=percent(own[name].value, 1), low=low, high=high)
 
     names = ("base", brought.name, ours.name)
     said = _(
@@ -91,7 +91,7 @@ def _finding(expected: Expected) -> str:
     points = _("points")
     return _(
         "Exact match %(now)s now; %(more)s more labels bring %(gain)s.",
-        now=percent(expected.now.mean),
+        now=percent(expected.now.value),
         more=number(expected.more),
         gain=interval(expected.gain, 1, points, 100.0),
     )
@@ -149,7 +149,7 @@ def _chart(title: str, history: History, report_url: str) -> Markup:
     learnt = history.learning
     points = []
     if base := learnt.own.get("base"):
-        points.append(_point(0, base.mean, f"{_('base')}: {percent(base.mean, 1)}", base))
+        points.append(_point(0, base.value, f"{_('base')}: {percent(base.value, 1)}", base))
     points += [
         replace(
             _point(version.labels, version.mean or 0.0, _told(version), learnt.own.get(version.name)),
@@ -161,7 +161,7 @@ def _chart(title: str, history: History, report_url: str) -> Markup:
     ]
     shown = [Series(_("mean exact match on the exam"), "b", points, joined=learnt.expected is None)]
     if learnt.expected:
-        along = [_point(labels, at.mean, "", at) for labels, at in learnt.expected.along]
+        along = [_point(labels, at.value, "", at) for labels, at in learnt.expected.along]
         shown.insert(0, Series(_("fitted curve with its range"), "a", along, smooth=True))
     top = max((point.high or point.y for one in shown for point in one.points), default=0.0)
     up = Axis(_("exact match"), lambda y: percent(y), high=1.0 if top > NEAR_THE_TOP else None)
@@ -200,7 +200,7 @@ def _table(history: History) -> Table:
         rest = [decision(version), made, "; ".join(version.reasons)]
         rows.append(row(version.name, version.labels, version.exam, version.mean, rest))
     if base := learnt.own.get("base"):
-        rows.append(row("base", 0, learnt.exam["base"], base.mean, ["–", "–", ""]))
+        rows.append(row("base", 0, learnt.exam["base"], base.value, ["–", "–", ""]))
     if expected:
         later = _("with %(n)s more", n=number(expected.more))
         rows.append(row(later, expected.labels + expected.more, None, None, ["–", "–", ""]))

@@ -40,7 +40,7 @@ def main() -> None:
             mean, low, high = naive(played.work)
             true = played.saved_seconds
             holds = found.seconds.low <= true <= found.seconds.high
-            ours, half = found.seconds.mean, found.seconds.width / 2
+            ours, half = found.seconds.value, found.seconds.width / 2
             rows.append((true, ours, half, holds, mean, (high - low) / 2, low <= true <= high, 1000 * spent))
         true, ours, half, holds, theirs, naive_half, naive_holds, spent = np.mean(rows, axis=0)
         left, right = f"{ours:.1f} ± {half:.1f} | {holds:.0%}", f"{theirs:.1f} ± {naive_half:.1f} | {naive_holds:.0%}"
