@@ -84,10 +84,24 @@ class Resident:
         pause = 0.0
         while not self._stopping.wait(pause):
             try:
-                self._keep_the_card_or_not()
+                if self._card is not None:
+                    wanted = self._card.wanted()
+                    if wanted and self.state != "away":
+                        self._put_down("away")
+                        log.info("reader.away", why="the card is lent to a training")
+                    elif not wanted and self.state == "away":
+                        self.state = "opening"
+
                 if self._reader is None and self.state != "away":
                     self._open()
-                self._answer(self._next_batch())
+                batch = self._next_batch()
+                if self._reader is None:
+                    away = Away("the card is lent to a training: ask again later") if self.state == "away" else None
+                    self._refuse(self._take_all(), away or ReaderError(self.problem or "the reader is not open yet"))
+                elif batch:
+                    began = time.monotonic()
+                    self._read(self._reader, batch)
+                    self._seconds = time.monotonic() - began
                 pause = 0.0
             except Exception as error:  # this thread must outlive whatever a reader raises
                 log.error("reader.thread", error=type(error).__name__, place=place_of(error))
@@ -97,15 +111,6 @@ class Resident:
         self._put_down("closed")
         self._refuse(self._take_all(), ReaderError("the reader is closing: ask again in a minute"))
 
-    def _keep_the_card_or_not(self) -> None:
-        if self._card is None:
-            return
-        if self.state != "away" and self._card.wanted():
-            self._put_down("away")
-            log.info("reader.away", why="the card is lent to a training")
-        elif self.state == "away" and not self._card.wanted():
-            self.state = "opening"
-
     def _open(self) -> None:
         if self.state == "failed" and time.monotonic() - self._failed_at < RETRY_SECONDS:
             return
@@ -114,14 +119,15 @@ class Resident:
             return
         try:
             self._reader = self._open_reader()
+        except ReaderError as error:
+            problem = str(error)
+        except Exception as error:
+            problem = f"the reader could not be opened ({type(error).__name__}): check CHEQUEMATE_MODEL"
+        else:
             self.state, self.problem = "ready", ""
             log.info("reader.ready")
-        except ReaderError as error:
-            self._could_not_open(str(error))
-        except Exception as error:
-            self._could_not_open(f"the reader could not be opened ({type(error).__name__}): check CHEQUEMATE_MODEL")
+            return
 
-    def _could_not_open(self, problem: str) -> None:
         self.state, self.problem, self._failed_at = "failed", problem, time.monotonic()
         if self._card is not None:
             self._card.give_back()
@@ -150,32 +156,23 @@ class Resident:
             self._wishes = deque(wish for wish in self._wishes if id(wish) not in taken)
         return [wish for wish in batch if wish.answer.set_running_or_notify_cancel()]
 
-    def _answer(self, batch: list[Wish]) -> None:
-        if self._reader is None:
-            why = Away("the card is lent to a training: ask again later") if self.state == "away" else None
-            self._refuse(self._take_all(), why or ReaderError(self.problem or "the reader is not open yet"))
-        elif batch:
-            began = time.monotonic()
-            self._read(self._reader, batch)
-            self._seconds = time.monotonic() - began
-
     def _read(self, reader: Reader, batch: list[Wish]) -> None:
         try:
             readings = reader.read([wish.image for wish in batch], batch[0].form, batch[0].adapter)
             for wish, reading in zip(batch, readings, strict=True):
                 wish.answer.set_result(reading)
+            return
         except Unreadable as error:
-            self._read_alone(reader, batch, error)
+            unreadable = error
         except ReaderError as error:
             self._refuse(batch, error)
+            return
         except Exception as error:
-            broken = Unreadable(f"the reader could not read this cheque ({type(error).__name__})")
-            self._read_alone(reader, batch, broken)
+            unreadable = Unreadable(f"the reader could not read this cheque ({type(error).__name__})")
 
-    def _read_alone(self, reader: Reader, batch: list[Wish], error: Unreadable) -> None:
-        """One cheque that the reader cannot stand must not take its neighbours with it."""
+        # One cheque that the reader cannot stand must not take its neighbours with it: each is read by itself.
         if len(batch) == 1:
-            self._refuse(batch, error)
+            self._refuse(batch, unreadable)
             return
         for wish in batch:
             if not wish.answer.done():
