@@ -30,6 +30,7 @@ class Catalogs(Domain):  # type: ignore[misc]
     """Translations from `translations/<language>.po`; English stands in the code."""
 
     def get_translations(self) -> NullTranslations:
+        # flask-babel's own wants .mo files; from the .po there is no step that an installation could forget.
         language = str(get_locale())
         if language not in self.cache:
             self.cache[language] = load(language)
@@ -51,18 +52,18 @@ def load(language: str) -> NullTranslations:
 
 def speak(app: Flask) -> Catalogs:
     """Give the application its languages: `?lang=`, then the cookie of a former choice, then the browser's own."""
-    Babel(app, default_locale="fr", locale_selector=_language)
+
+    def choose() -> str:
+        asked = request.args.get("lang") or request.cookies.get("lang") or ""
+        return asked if asked in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "fr"
+
+    Babel(app, default_locale="fr", locale_selector=choose)
     return Catalogs()
 
 
 def say(message: str, **values: object) -> str:
     """The message in the reader's language, with %(name)s filled in."""
     return str(gettext(message, **values))
-
-
-def _language() -> str:
-    asked = request.args.get("lang") or request.cookies.get("lang") or ""
-    return asked if asked in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "fr"
 
 
 def language() -> str:

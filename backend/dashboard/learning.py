@@ -59,33 +59,31 @@ def learning_of(store: Store, project: int) -> Learning:
     try:
         content = mark(store, project, CURVE)
         points = {str(one["version"]): one for one in content["points"]}
-        lack = content.get("lack")
+        lack, expected = content.get("lack"), None
+        if content["enough"]:
+            expected = Expected(
+                labels=int(content["labels"]),
+                now=estimate(content["now"]),
+                more=int(content["more"]),
+                gain=estimate(content["gain"]),
+                horizon=int(content["horizon"]),
+                targets=tuple(
+                    Target(float(one["target"]), one["labels"], one["low"], one["high"])
+                    for one in content["targets"]
+                    if not one["reached"]
+                ),
+                along=tuple((int(one["labels"]), estimate(one)) for one in content["curve"]),
+                paired=content["method"] == "paired",
+            )
         return Learning(
-            own={name: _estimate(one, "mean") for name, one in points.items()},
+            own={name: estimate(one, "mean") for name, one in points.items()},
             exam={name: int(one["exam"]) for name, one in points.items()},
-            expected=_expected(content) if content["enough"] else None,
+            expected=expected,
             lack=(str(lack["what"]), int(lack["have"]), int(lack["needed"])) if lack else None,
         )
     except (StoreError, ValueError, KeyError, TypeError, AttributeError):
         return NOTHING_LEARNT
 
 
-def _expected(content: dict[str, Any]) -> Expected:
-    return Expected(
-        labels=int(content["labels"]),
-        now=_estimate(content["now"]),
-        more=int(content["more"]),
-        gain=_estimate(content["gain"]),
-        horizon=int(content["horizon"]),
-        targets=tuple(
-            Target(float(one["target"]), one["labels"], one["low"], one["high"])
-            for one in content["targets"]
-            if not one["reached"]
-        ),
-        along=tuple((int(one["labels"]), _estimate(one)) for one in content["curve"]),
-        paired=content["method"] == "paired",
-    )
-
-
-def _estimate(one: dict[str, Any], key: str = "value") -> Estimate:
+def estimate(one: dict[str, Any], key: str = "value") -> Estimate:
     return Estimate(float(one[key]), float(one["low"]), float(one["high"]))

@@ -12,7 +12,7 @@ from backend.dashboard.figures import Figures
 from backend.dashboard.i18n import field_name, interval, number, percent, when
 from backend.dashboard.i18n import say as _
 from study.lead_times import REASONS
-from study.quality import LEAST, Waved
+from study.quality import LEAST
 
 NO_CHART = Markup("")
 
@@ -50,7 +50,7 @@ def time_saved(figures: Figures) -> Section:
         blind=number(savings.blind),
         shown=number(savings.prelabel),
     )
-    rows = [[_reason(reason), number(count)] for reason, count in savings.dropped.items()]
+    rows = [[_(REASONS[reason]), number(count)] for reason, count in savings.dropped.items()]
     left_out = Table([_("Left out of the comparison"), _("Annotations")], rows) if rows else None
     if not savings.verdict.enough or found is None:
         finding = _(
@@ -182,7 +182,23 @@ def quality(figures: Figures) -> Section:
     ]
     head = [_("Arm"), _("Cheques with a second label"), _("Fields right")]
     words = [_("Fields right wherever a second annotation or a ground-truth label exists:")]
-    return Section("quality", _("Does quality hold?"), _waved(figures.waved), words, table=Table(head, rows))
+
+    waved, (of_blind, of_shown) = figures.waved, figures.waved.cheques
+    if waved.rate is not None:
+        finding = _("Of the wrong pre-labels, %(rate)s were waved through.", rate=interval(waved.rate, 0, "%", 100.0))
+    elif waved.reader_wrong == 0 and min(waved.cheques) >= LEAST:
+        finding = _(
+            "The reader made no mistake on %(n)s blind cheques: nothing could be waved through.", n=number(of_blind)
+        )
+    else:
+        finding = _(
+            "Wrong pre-labels waved through: not measurable yet (%(blind)s blind and %(shown)s pre-labelled exam "
+            "cheques; %(least)s of each are needed).",
+            blind=number(of_blind),
+            shown=number(of_shown),
+            least=number(LEAST),
+        )
+    return Section("quality", _("Does quality hold?"), finding, words, table=Table(head, rows))
 
 
 def planted(figures: Figures) -> Section | None:
@@ -211,24 +227,3 @@ def planted(figures: Figures) -> Section | None:
         left = ", ".join(map(str, seen.left[:20])) + (" …" if len(seen.left) > 20 else "")
         words.append(_("Left as planted in Label Studio, to be put right there: tasks %(tasks)s.", tasks=left))
     return Section("planted", title, finding, words, chart, table)
-
-
-def _waved(waved: Waved) -> str:
-    blind, shown = waved.cheques
-    if waved.rate is None:
-        if waved.reader_wrong == 0 and min(waved.cheques) >= LEAST:
-            return _(
-                "The reader made no mistake on %(n)s blind cheques: nothing could be waved through.", n=number(blind)
-            )
-        return _(
-            "Wrong pre-labels waved through: not measurable yet (%(blind)s blind and %(shown)s pre-labelled exam "
-            "cheques; %(least)s of each are needed).",
-            blind=number(blind),
-            shown=number(shown),
-            least=number(LEAST),
-        )
-    return _("Of the wrong pre-labels, %(rate)s were waved through.", rate=interval(waved.rate, 0, "%", 100.0))
-
-
-def _reason(reason: str) -> str:
-    return _(REASONS[reason])
