@@ -37,6 +37,7 @@ log = structlog.get_logger()
 
 FETCHERS = 8
 LARGEST_REQUEST = 256 * 2**20  # "Retrieve predictions" sends all selected tasks in one request
+# A request that carries one of these came through a proxy: that it comes from loopback says nothing of who asks.
 OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 
@@ -113,6 +114,7 @@ def application(backend: Backend) -> Flask:
             return make_response(error_line(f"{line}: set CHEQUEMATE_PASSWORD", 403))
         line = "wrong or missing user and password: give those of CHEQUEMATE_USER and CHEQUEMATE_PASSWORD"
         answer = make_response(error_line(line, 401))
+        # Browsers ask for the login where this header says so.
         answer.headers["WWW-Authenticate"] = 'Basic realm="Chequemate", charset="UTF-8"'
         return answer
 
@@ -127,6 +129,7 @@ def application(backend: Backend) -> Flask:
         "_is_training": lambda: routes.is_training(backend),
         "_train": lambda: error_line("/train is gone: Label Studio starts a training through /webhook", 410),
     }
+    # label-studio-ml's route takes POST alone.
     app.add_url_rule("/versions", "versions", lambda: routes.versions(backend), methods=["GET"])
     app.add_url_rule("/read", "read", lambda: routes.read(backend), methods=["POST"])
     return app

@@ -1,4 +1,4 @@
-"""A label -> an annotation of the trial: who, how long, in which arm, and what became of the reading."""
+"""A label -> an annotation of the trial: who, how long, in which arm, and what of the reading was changed."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ def work_of(
         reason = ""
         if not label.offered or label.version == PENDING:
             arm, reason = None, "lost" if label.lost else "no_prediction"
+        # With a draw only the drawn arms count: what people choose themselves to do blind is no random half.
         drawn = place(label.task) if place else None
         if place and (drawn is None or drawn.arm is None):
             arm, reason = None, ""
         elif drawn and arm and arm != drawn.arm:
-            # Such as a cheque drawn to be pre-labelled whose image could not be read: nothing to show is not blind.
+            # Such as a cheque drawn as pre-labelled whose image could not be read: with nothing shown it is not blind.
             arm, reason = None, "not_as_drawn"
 
         created = seconds_since_1970(label.created_at or label.updated_at)
@@ -55,6 +56,7 @@ def work_of(
                 exam=drawn is not None and drawn.role == "exam",
                 version=label.version,
                 changed=label.changed if label.shown is not None else {},
+                # A value that cannot be used enters no statistic.
                 values={name: value for name, value in label.values.items() if name not in label.faults},
                 shown=label.shown,
                 skipped=label.skipped,

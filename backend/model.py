@@ -1,4 +1,4 @@
-"""A project's model as Label Studio knows it: tasks in, as many predictions out, whatever happens."""
+"""A project's model as Label Studio knows it: for each task a prediction, whatever happens."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Serving:
 class Outcome:
     """What came of one task: a reading, or why there is none.
 
-    passing: the same task may well be read later (not in time, card lent, image server away). how: for the metrics.
+    passing: the same task may be read later (not in time, card lent, image server away). how: for the metrics.
     """
 
     task: str
@@ -95,7 +95,8 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
 
     def __init__(self, label_config: str, train_output: object = None, *, project: int, tools: Tools) -> None:
         self.config = read_config(label_config)
-        super().__init__(None, train_output)  # its own parser resolves entities, and stops at an encoding in the prolog
+        # Without the configuration: the base class's parser resolves entities, and fails on an encoding in the prolog.
+        super().__init__(None, train_output)
         self.project = project
         self.base = base_identity(tools.settings.model)
         self._tools = tools
@@ -105,7 +106,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
 
     @cached_property
     def _draw(self) -> Draw:
-        """Made for the first cheque: whoever only asks about a project (`/setup`) leaves nothing behind."""
+        """Opened for the first cheque: who only asks about a project (`/setup`) leaves nothing in the store."""
         return Draw(self._tools.store, self.project)
 
     def serving(self) -> Serving:
@@ -113,13 +114,17 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         champion = self._versions.champion()
         name = champion.name if champion else BASE
         serving = Serving(name, champion.adapter if champion else None, read_as(self.base, name))
+        # The champion and the one before it stay: a rollback finds its readings. Those of older versions go.
         if self._seen is not None and self._seen.name != name:
             self._tools.readings.forget(str(self.project), (serving.stored_as, self._seen.stored_as))
         self._seen = serving
         return serving
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], deadline: float | None = None, **_: Any) -> list[Any]:
-        """A prediction for each task, in order; an empty one where there is no reading or none may be shown."""
+        """A prediction for each task, in order; an empty one where there is no reading or none may be shown.
+
+        LabelStudioMLBase demands it; the routes call `read` and `predictions`.
+        """
         serving = self.serving()
         return self.predictions(self.read(tasks, serving, deadline), serving)
 
@@ -139,6 +144,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         stored = self._tools.readings.get(keys)
         outcomes: dict[int, Outcome] = {}
         for place, (task, key) in enumerate(zip(tasks, keys, strict=True)):
+            # What may be shown depends on the draw: a cheque that was never drawn is fetched and drawn first.
             with self._drawing:
                 drawn = self._draw.get(key.task) if key in stored else None
             if drawn:
@@ -153,6 +159,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         slowest, step = 0.0, LOOKAHEAD * self._tools.settings.batch
         for start in range(0, len(fresh), step):
             began = time.monotonic()
+            # What would end after the deadline is not begun: by then Label Studio has given up.
             if deadline is not None and began + slowest > deadline:
                 outcomes |= {place: late(keys[place].task) for place in fresh[start:]}
                 break
@@ -206,6 +213,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
             try:
                 outcomes[place] = Outcome(task, "read", answer.result(left), blind=blind)
             except FutureTimeout:
+                # Nobody waits for it any more: if it has not begun, the reader passes it over.
                 answer.cancel()
                 outcomes[place] = late(task)
             except Unreadable as error:

@@ -1,4 +1,4 @@
-"""The one reader that stays in memory: one thread owns it, and requests in parallel are gathered into batches."""
+"""The one reader that stays in memory: one thread owns it, and gathers what several requests ask for into batches."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Away(ReaderError):
     """The card is lent to a training: answer from what is stored, and ask again later."""
 
 
+# Compared by identity: two wishes for the same cheque are two people who wait.
 @dataclass(frozen=True, eq=False)
 class Wish:
     """One image that somebody waits for."""
@@ -46,7 +47,7 @@ class Wish:
 
 
 class Resident:
-    """Any thread submits images; each gets a future. One thread opens, uses and closes the reader."""
+    """Any thread submits images and gets a future for each. One thread opens, uses and closes the reader."""
 
     def __init__(self, open_reader: Callable[[], Reader], batch: int = 8, card: Card | None = None) -> None:
         self._open_reader = open_reader
@@ -67,6 +68,7 @@ class Resident:
         """A future for each image; it raises ReaderError, or Away while the card is lent."""
         wishes = [Wish(image, form, adapter, Future()) for image in images]
         with self._turn:
+            # Checked under the lock: a wish that comes after the last refusal would wait for ever.
             if self._stopping.is_set():
                 raise ReaderError("the reader is closing: ask again in a minute")
             self._wishes.extend(wishes)
@@ -134,6 +136,7 @@ class Resident:
         log.error("reader.failed", problem=problem)
 
     def _put_down(self, state: State) -> None:
+        # The memory is freed first: who takes the card next needs it.
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -142,18 +145,19 @@ class Resident:
         self.state = state
 
     def _next_batch(self) -> list[Wish]:
-        """Up to a batch of wishes for the same form and adapter; empty when nobody came for a while."""
+        """Up to a batch of wishes for the same form and adapter; empty where none came in CARD_SECONDS."""
         with self._turn:
             if not self._wishes:
                 self._turn.wait(CARD_SECONDS)
+            # A reader as quick as this gains nothing from fuller batches.
             if self._seconds > 0.01 and 0 < len(self._wishes) < self._batch and self._reader is not None:
                 self._turn.wait(LINGER * self._seconds)
             if not self._wishes or self._reader is None:
                 return []
             first = self._wishes[0]
             batch = [wish for wish in self._wishes if wish.goes_with(first)][: self._batch]
-            taken = {id(wish) for wish in batch}
-            self._wishes = deque(wish for wish in self._wishes if id(wish) not in taken)
+            self._wishes = deque(wish for wish in self._wishes if wish not in batch)
+        # Whoever waited may have given up: a cancelled wish is not read.
         return [wish for wish in batch if wish.answer.set_running_or_notify_cancel()]
 
     def _read(self, reader: Reader, batch: list[Wish]) -> None:
@@ -186,5 +190,6 @@ class Resident:
     @staticmethod
     def _refuse(wishes: list[Wish], error: ReaderError) -> None:
         for wish in wishes:
+            # A future may be started only once, and answered only once.
             if wish.answer.running() or (not wish.answer.done() and wish.answer.set_running_or_notify_cancel()):
                 wish.answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""What each route answers. Label Studio's habits are in the comments; the rest of the house need not know them."""
+"""What each route answers. The habits of Label Studio that shape the answers are in the comments."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Backend:
 
     def model(self, project: int, label_config: object) -> ChequeModel:
         """The project's model; built again only when the configuration changed. Raises BadConfig."""
+        # Two models of one project would each keep a draw and a version in service of their own.
         with self._building:
             known = self._models.get(project)
             if known and (not label_config or label_config == known[0]):
@@ -55,17 +56,19 @@ class Backend:
         return {project: self.champion(project) for project in sorted(known)}
 
     def champion(self, project: int) -> str:
+        """The name of the version in service, or of the base."""
         if project in self._models:
             return self._models[project][1].serving().name
         champion = Versions(self.tools.store, project).champion()
         return champion.name if champion else BASE
 
     def retrain_every(self, project: int) -> int:
+        """New or changed lessons that start a retraining."""
         return settings_of(self.tools.store, self.settings, project).retrain_every
 
 
 def health(backend: Backend, admitted: bool) -> Response:
-    """Up as soon as the process is: a model that is still loading keeps nobody from connecting."""
+    """Up as soon as the process is: a project can be connected while the model still loads."""
     resident = backend.tools.resident
     # The problem may name the reader's URL, with all that stands in it.
     more: dict[str, Any] = {"problem": resident.problem} if admitted else {}
@@ -77,12 +80,13 @@ def health(backend: Backend, admitted: bool) -> Response:
 def setup(backend: Backend) -> Response:
     """Label Studio calls this before every predict, and skips the tasks that hold the version named here."""
     body = required_body()
+    # Label Studio names the configuration `schema` here, and `label_config` in /predict.
     model = backend.model(required_project(body), body.get("schema") or body.get("label_config"))
     return jsonify(model_version=model.serving().name)
 
 
 def predict(backend: Backend) -> Response:
-    """As many results as tasks, always: one fewer, and Label Studio drops the whole batch."""
+    """As many results as tasks: where one is missing, Label Studio drops the whole batch."""
     body = required_body()
     project, tasks = required_project(body), required_tasks(body)
     with backend.metrics.seconds.labels("predict").time():
@@ -134,14 +138,15 @@ def webhook(backend: Backend) -> Response:
     event = required_body()
     with backend.metrics.seconds.labels("webhook").time():
         done = handle_event(backend.redis, event, backend.retrain_every)
-    known = done != "ignored"  # labels that a client may invent would grow without end
+    # Prometheus keeps each label for ever: what a client may invent becomes no label.
+    known = done != "ignored"
     project, action = (str(project_of(event.get("project"))), str(event["action"])) if known else ("", "other")
     backend.metrics.events.labels(project, action).inc()
     return jsonify(status=done)
 
 
 def versions(backend: Backend) -> Response:
-    """Newest first, the base last. Label Studio asks without saying for which project: then those of all."""
+    """Newest first, the base last. Label Studio asks without naming a project: then those of all."""
     project = project_of(request.args.get("project") or (json_object() or {}).get("project"))
     projects = list(backend.champions()) if project is None else [project]
     names = [v.name for one in projects for v in reversed(Versions(backend.tools.store, one).list())]

@@ -1,4 +1,4 @@
-"""Label events -> a set of annotation ids -> a job. Nothing here may take long: an annotator waits for it."""
+"""Label events -> a set of annotation ids -> a job. All of it is quick: an annotator waits for it."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def annotations_of(event: Mapping[str, Any]) -> list[int]:
     several = event.get("annotations")
     found = [event.get("annotation"), *(several if isinstance(several, list) else ())]
     ids = [one.get("id") for one in found if isinstance(one, Mapping)]
+    # The sender decides what comes: to Python True is an int as well, and the store has no larger integers.
     return [number for number in ids if type(number) is int and 0 < number < 2**63]
 
 

@@ -80,6 +80,7 @@ def promote(settings: Settings, project: int, name: str, who: str, why: str) -> 
     """Put a version in service; a rejected one only with a reason. Raises VersionError."""
     versions = Versions(Store.of(settings), project)
     rejected = versions.get(name).decision == "rejected"
+    # The record of versions says why the gate was overruled.
     if rejected and not why:
         raise VersionError(f"{name} was rejected: say why it is to serve all the same")
     versions.promote(name, who=who, why=why or "from the page", force=rejected)
@@ -100,6 +101,7 @@ class Tokens:
     """Proof that a form came from this page: the browser sends the login along with what any site makes it send."""
 
     def __init__(self) -> None:
+        # A key for each process: after a restart an open form has to be asked for again.
         self._signer = URLSafeTimedSerializer(secrets.token_bytes(32), salt="actions")
 
     def make(self, user: str) -> str:
@@ -107,6 +109,7 @@ class Tokens:
 
     def check(self, token: str, user: str) -> None:
         """Raises Forbidden."""
+        # Older browsers do not say from which site a form comes: for them the token decides alone.
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in SAME_SITE:
             raise Forbidden("this came from another site")
         try:
@@ -143,6 +146,7 @@ def setting_fields(settings: Settings, project: int) -> list[SettingField]:
     found = []
     for name in OWN_SETTINGS:
         kind = Settings.model_fields[name].annotation
+        # Only these have a fixed list; the rest is typed.
         choices = ("true", "false") if kind is bool else tuple(map(str, get_args(kind))) if name == "strategy" else ()
         value = as_typed(here[name]) if name in here else ""
         found.append(SettingField(name, labels[name], value, as_typed(getattr(settings, name)), choices))

@@ -1,4 +1,4 @@
-"""The annotations of a project as the trial sees them, kept up to date without asking for everything again."""
+"""The annotations of a project as the trial sees them, brought up to date by asking for the changes alone."""
 
 from __future__ import annotations
 
@@ -61,10 +61,11 @@ class Annotations:
     ) -> bool:
         """Ask Label Studio what changed; True if anything did. labels: how many it counts now (without skips).
 
-        Where its count and ours differ afterwards (a task was deleted, the project emptied) all is read again.
+        Where its count and ours differ afterwards (a task was deleted, the project emptied) everything is read again.
         Raises StudioError.
         """
 
+        # No list of changes tells of a deletion: only the numbers differ.
         def uncounted() -> int:
             return labels() - sum(not one.skipped for rows in self._by_task.values() for one in rows)
 
@@ -84,6 +85,7 @@ class Annotations:
     def _read(
         self, studio: Studio, config: Config, place: Callable[[int], Place | None], planted: PlantedRecord, since: str
     ) -> bool:
+        # The time before the first page is read: what changes meanwhile is asked for again.
         began = datetime.fromtimestamp(time.time() - OVERLAP_SECONDS, UTC).isoformat().replace("+00:00", "Z")
         found: dict[int, list[TimedAnnotation]] = {}
         self.fetched = 0
@@ -98,6 +100,7 @@ class Annotations:
                 for one in work_of(labels, place, planted)
             ]
             self.fetched += 1
+        # Replaced as a whole: a page made meanwhile sees the old rows or the new ones, never some of each.
         before = self._by_task
         with self._lock:
             self._by_task = {**before, **found} if since else found

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, made on the server; points carry their words for hovering, tables hold the numbers."""
+"""Charts as inline SVG, made on the server. Points carry words for hovering; the tables beside hold the numbers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Axis:
 
 
 def lines(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
-    """A line chart with a legend where there is more than one series; nothing where there is no point."""
+    """A line chart, with a legend where there is more than one series; empty where there is no point."""
     points = [point for one in series for point in one.points]
     if not points:
         return Markup("")
@@ -117,6 +117,7 @@ def dot(series: Series, point: Point, across: Scale, up: Scale) -> Markup:
     dot = Markup('<circle class="dot {}{}" cx="{:.1f}" cy="{:.1f}" r="5"/>').format(
         series.kind, " hollow" if point.hollow else "", x, y
     )
+    # Focusable: who uses no mouse, or cannot see the chart, gets the same words.
     told = escape(point.told)
     if point.href:
         return Markup('{}<a class="point" href="{}" aria-label="{}" data-told="{}">{}</a>').format(
@@ -151,7 +152,7 @@ def grid(across: Scale, up: Scale, x: Axis, y: Axis) -> Markup:
 
 @dataclass(frozen=True)
 class Scale:
-    """From the data's units to pixels."""
+    """From the data's units to pixels: a value -> its place between `start` and `end`."""
 
     low: float
     high: float
@@ -164,6 +165,7 @@ class Scale:
     def of(cls, axis: Axis, values: Sequence[float], start: float, end: float) -> Scale:
         low = axis.low if axis.low is not None else min(values)
         high = axis.high if axis.high is not None else max(values)
+        # A logarithmic axis has the ends and the ticks that are given: rates have their own usual steps.
         if axis.log:
             low, high = math.log10(low), math.log10(high)
             return cls(low, high if high > low else low + 1, start, end, True, tuple(axis.ticks))
@@ -172,6 +174,7 @@ class Scale:
         rough = ((high - low) or abs(high) or 1.0) / 5
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
+        # Without ticks of its own an axis ends at whole steps.
         if not axis.ticks:
             low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
         high = high if high > low else low + step
@@ -180,5 +183,6 @@ class Scale:
         return cls(low, high, start, end, False, ticks)
 
     def __call__(self, value: float) -> float:
+        # A rate of 0 has no logarithm.
         at = math.log10(max(value, 1e-12)) if self.log else value
         return self.start + (self.end - self.start) * (at - self.low) / (self.high - self.low)

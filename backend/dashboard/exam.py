@@ -111,6 +111,7 @@ def with_later(
 def true_labels(work: Sequence[TimedAnnotation]) -> dict[int, TimedAnnotation]:
     """The true label of each exam cheque: the one marked ground truth, else the latest that can be used whole."""
     found: dict[int, TimedAnnotation] = {}
+    # The last one wins: ground truth over the rest, then the later label.
     for one in sorted(work, key=lambda one: (one.ground_truth, one.at, one.annotation)):
         whole = set(one.faults.values()) <= {"no_field"}  # a name that the form does not have harms no field of it
         if one.exam and not one.skipped and not one.ambiguous and whole:

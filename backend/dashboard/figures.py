@@ -108,12 +108,13 @@ class Figures:
 
     @property
     def stamp(self) -> str:
-        """Changes when something on the page does; ETag and what the open page compares itself with."""
+        """Changes when something on the page does: an open page reloads when it finds another one."""
         champion = self.history.champion.name if self.history.champion else ""
         versions, learnt = len(self.history.versions), len(self.history.learning.own)
         faulty = [(one.annotation, *one.faults.values()) for one in self.left_out.faulty]
         unread = [(one.task, one.why) for one in self.unread]
         rest = (self.left_out.skipped, self.left_out.disputed)
+        # Not hash(): of a text it differs from process to process, and open pages would reload for nothing.
         open_work = zlib.crc32(repr((faulty, unread, rest)).encode())
         parts = (self.labels, self.corrected, versions, learnt, champion, self.savings.blind, self.reading, open_work)
         return "-".join(map(str, parts))
@@ -161,6 +162,7 @@ class ProjectFigures:
         self.busy: threading.Event | None = None
 
     def take(self, found: Figures) -> None:
+        # What Label Studio said of the project, and the list of its tasks, come by another way: they stay.
         kept = self.figures
         about = {"title": kept.title, "tasks": kept.tasks, "uncertain": kept.uncertain, "unread": kept.unread}
         self.figures = replace(found, at=kept.at, **about)  # type: ignore[arg-type]
@@ -172,7 +174,7 @@ class ProjectFigures:
 
 
 class FigureCache:
-    """Keeps the figures of each project, and brings them up to date beside the requests that look at them."""
+    """Keeps the figures of each project, and brings them up to date in a thread of its own."""
 
     def __init__(self, settings: Settings, goal: int = GOAL) -> None:
         self._settings, self._store = settings, Store.of(settings)
@@ -185,6 +187,7 @@ class FigureCache:
         """The figures of this moment, or the last ones if newer ones take longer than `patience` (seconds)."""
         with self._lock:
             shelf = self._shelves.setdefault(project, ProjectFigures(project))
+            # One refresh at a time for each project, beside the requests: Label Studio may take its time.
             if shelf.busy is None and time.monotonic() - shelf.asked > FRESH_SECONDS:
                 shelf.asked, shelf.busy = time.monotonic(), threading.Event()
                 threading.Thread(target=self._refresh, args=(shelf,), name=f"figures-{project}", daemon=True).start()
@@ -238,6 +241,7 @@ class FigureCache:
             log.error("figures.failed", project=shelf.project, error=type(error).__name__)
             shelf.problem = f"the figures could not be computed ({type(error).__name__}): see the backend's log"
         finally:
+            # Counted from the end: a slow Label Studio is left in peace for as long as a quick one.
             done, shelf.busy, shelf.asked = shelf.busy, None, time.monotonic()
             if done:
                 done.set()

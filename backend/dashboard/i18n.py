@@ -71,6 +71,7 @@ def language() -> str:
 
 
 def number(value: float, digits: int = 0) -> str:
+    # Plus 0.0, for "-0" is no number that people write.
     return str(format_decimal(round(value, digits) + 0.0, format="#,##0." + "0" * digits if digits else "#,##0"))
 
 
@@ -104,6 +105,7 @@ def duration(seconds: float) -> str:
     return say("%(n)s min", n=number(seconds / 60))
 
 
+# Functions: the language is known only within a request.
 FIELD_NAMES: dict[str, Callable[[], str]] = {
     "montant_numerique": lambda: say("Amount in figures"),
     "montant_lettres": lambda: say("Amount in words"),

@@ -16,7 +16,7 @@ from study.time_saved import Estimate
 
 @dataclass(frozen=True)
 class Target:
-    """An exact match, and the lessons it takes in all; None beyond what these versions show."""
+    """An exact match, and the lessons it takes in all with their range; None beyond what these versions show."""
 
     exact: float
     labels: int | None
@@ -26,7 +26,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Expected:
-    """The fitted curve. labels: lessons now; gain: of `more` of them; horizon: nothing is said of what lies beyond.
+    """The fitted curve. labels: lessons now; gain: what `more` lessons bring; horizon: lessons up to which it speaks.
 
     along: (lessons, exact match). paired: versions were compared cheque by cheque.
     """
@@ -43,7 +43,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Learning:
-    """own: each version's (and the `base`'s) exact match by itself. expected or lack: what is missing, have, needed."""
+    """own: the exact match of each version, and of the `base`. exam: on how many cheques it was measured.
+
+    expected: the curve; without it `lack` says what is missing, how many there are and how many are needed.
+    """
 
     own: Mapping[str, Estimate] = field(default_factory=dict)
     exam: Mapping[str, int] = field(default_factory=dict)
@@ -55,7 +58,7 @@ NOTHING_LEARNT = Learning()
 
 
 def learning_of(store: Store, project: int) -> Learning:
-    """Nothing where it is not there yet, or of another release: the next version writes it again."""
+    """NOTHING_LEARNT where there is no curve yet, or one of another release: the next version writes it again."""
     try:
         content = mark(store, project, CURVE)
         points = {str(one["version"]): one for one in content["points"]}

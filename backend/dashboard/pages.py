@@ -84,7 +84,7 @@ def register(
     connection: redis.Redis,
     desk: FigureCache | None = None,
 ) -> FigureCache:
-    """Put the page at `/` of an application that has its auth already; returns the desk that keeps the figures.
+    """Put the page at `/` of an application that has its auth already; returns the cache of its figures.
 
     fetch: an image's URL, a project -> the image; raises BadImage, StudioError.
     """
@@ -108,6 +108,7 @@ def register(
     pages.register_error_handler(NotFound, lambda error: (plain(error.description), 404))
     app.register_blueprint(pages)
 
+    # `/` is of no blueprint: its language and its headers are set by hand.
     def page() -> Response:
         catalogs.as_default()
         return guarded(site.page())
@@ -132,6 +133,7 @@ def guarded(answer: Response) -> Response:
     answer.headers.setdefault("Content-Security-Policy", POLICY)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "same-origin"
+    # The figures and cheques are for who is logged in: no shared cache may keep them.
     if request.endpoint != "dashboard.static":
         answer.headers.setdefault("Cache-Control", "private, no-cache")
     return answer
@@ -142,7 +144,7 @@ def plain(line: str | None) -> Response:
 
 
 class Site:
-    """The views; what they know of the world is handed to them."""
+    """The views, with what they know of the world: settings, figures, Redis, and images by `fetch`."""
 
     def __init__(
         self, settings: Settings, desk: FigureCache, connection: redis.Redis, fetch: Callable[[str, int], Image]
@@ -191,6 +193,7 @@ class Site:
 
     def live(self) -> Response:
         wishes = Wishes.of_request(self._settings)
+        # Every open page asks each few seconds: none of them waits.
         figures = self._desk.figures(wishes.project, 0.0)
         loop = loop_of(self._redis, self._settings, wishes.project)
         line = render_template("live.html", figures=figures, loop=loop, i18n=i18n)
@@ -204,6 +207,7 @@ class Site:
         if found is None:
             raise NotFound(f"no table {section[:40]}")
         text = io.StringIO()
+        # A semicolon, for the comma is the decimal point of French spreadsheets.
         writer = csv.writer(text, delimiter=";")
         writer.writerow(found.head)
         # Names of fields come from outside: an apostrophe in front keeps a spreadsheet from running them as formulas.

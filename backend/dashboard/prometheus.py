@@ -44,7 +44,7 @@ class Measures(Collector):
 
 
 def measured(found: dict[int, Figures]) -> Iterator[Metric]:
-    """By project. The saving is given only while there is enough to say it."""
+    """By project. The time saved is given only once the trial has enough cheques."""
     labels = gauge("labels", "labelled cheques", "project")
     exam = gauge("trial_cheques", "exam cheques compared, after cleaning", "project", "arm")
     corrected = gauge("corrected_labels", "labels with a corrected field", "project")
@@ -73,6 +73,7 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
         planted.add_metric([name, "corrected"], seen.count)
         planted.add_metric([name, "left"], seen.n - seen.count)
         faults = Counter(str(fault) for one in figures.left_out.faulty for fault in {*one.faults.values()})
+        # Zeros too: an alert on growth needs the value before the first one.
         for fault in FAULTS:
             unusable.add_metric([name, fault], faults[fault])
         reasons = Counter(one.why for one in figures.unread)

@@ -64,6 +64,7 @@ class Loop:
         return any(job.name == RETRAIN and job.follows for job in self.jobs)
 
     def as_json(self) -> dict[str, Any]:
+        """For the script of the open page."""
         return {
             "next_in": self.next_in,
             "workers": self.workers,
@@ -112,7 +113,7 @@ def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
 
 @dataclass(frozen=True)
 class History:
-    """The versions, oldest first, the champion, since when it serves, and what more labels would bring."""
+    """The versions, oldest first; the champion, and since when it serves; what more labels would bring."""
 
     versions: tuple[Version, ...]
     champion: Version | None
@@ -126,6 +127,7 @@ class History:
 
 
 def history_of(store: Store, project: int) -> History:
+    """As the store has it now. Raises StoreError."""
     versions = Versions(store, project)
     champion = versions.champion()
     moves = versions.pointer().history

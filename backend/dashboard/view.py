@@ -1,4 +1,4 @@
-"""Figures -> the sections of the page: a sentence, a chart and the table behind it, each."""
+"""Figures -> the sections of the page, each with a sentence, a chart and the table behind it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Section:
 
 
 def time_saved(figures: Figures) -> Section:
+    """What a pre-label saves, or how many cheques it still takes to say so."""
     found, savings = figures.savings.effect, figures.savings
     title = _("Time saved")
     counts = _(
@@ -74,6 +75,7 @@ def time_saved(figures: Figures) -> Section:
         ),
         _(
             "The %(left)s cheques to go would take %(with)s hours with pre-labels, %(without)s without (extrapolated).",
+            # `with` is a keyword of Python, so it cannot be named as an argument.
             **{"left": number(hours.left), "with": number(hours.with_, 1), "without": number(hours.without, 1)},
         ),
     ]
@@ -87,6 +89,7 @@ def time_saved(figures: Figures) -> Section:
 
 
 def over_time(figures: Figures) -> Section | None:
+    """Seconds a cheque in both arms; None where there are too few cheques for a line."""
     blocks = figures.savings.over_time
     if len(blocks) < 2:
         return None
@@ -174,6 +177,7 @@ def letter(place: int) -> str:
 
 
 def quality(figures: Figures) -> Section:
+    """Are labels right in both arms, and how many wrong pre-labels do people let pass?"""
     blind, shown = figures.right.blind, figures.right.prelabel
     counts = figures.right.cheques
     rows = [

@@ -18,7 +18,7 @@ from store.versions import Version
 from study.time_saved import Estimate
 
 MORE = 100  # labels, spoken of before any gain is known
-NEAR_THE_TOP = 0.8  # exact match from which the axis ends at 1
+NEAR_THE_TOP = 0.8  # exact match above which the axis ends at 1
 
 
 def learning(figures: Figures, report_url: str) -> Section:
@@ -64,6 +64,7 @@ def side_by_side(history: History) -> list[str]:
         ours_name=ours.name,
         ours=read(ours.name),
     )
+    # Versions may be judged on exams of different size: then their numbers are not quite comparable.
     if len({exam[name] for name in names}) == 1:
         judged = _("All on the same %(n)s exam cheques.", n=number(exam["base"]))
     else:
@@ -168,6 +169,7 @@ def chart(title: str, history: History, report_url: str) -> Markup:
     if learnt.expected:
         along = [point(labels, at.mean, "", at) for labels, at in learnt.expected.along]
         shown.insert(0, Series(_("fitted curve with its range"), "a", along, smooth=True))
+    # Far below 1 an axis up to 1 would flatten the curve.
     top = max((p.high or p.y for one in shown for p in one.points), default=0.0)
     up = Axis(_("exact match"), lambda y: percent(y), high=1.0 if top > NEAR_THE_TOP else None)
     return lines(title, shown, Axis(_("labels learned from"), lambda x: number(x)), up)

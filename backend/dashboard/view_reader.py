@@ -25,6 +25,7 @@ def certified(figures: Figures, misread: float, level: float) -> Section:
         later=number(graded.later),
     )
     words = [counts]
+    # The first of them is the exam as it is.
     later = outlook(confidence, right, misread, level)[1:]
     if better := [f"{number(o.n)}: {percent(o.share)}" for o in later if o.share > found.share]:
         words.append(_("With more exam cheques like these: %(list)s.", list=", ".join(better)))
@@ -56,6 +57,7 @@ def certified(figures: Figures, misread: float, level: float) -> Section:
     axis = Axis(_("misread at most"), lambda x: rate(x), log=True, ticks=TICKS)
     chart = lines(title, series, axis, Axis(_("read without a person"), lambda y: percent(y), low=0.0, high=1.0))
     rows = [row(_("whole cheque"), found)]
+    # Each field is certified by itself, with the same promise.
     rows += [row(field_name(name), certify(*graded.field(name), misread, level)) for name in graded.fields]
     head = [_("What"), _("Needs nobody"), _("At least"), _("Confidence from"), _("Exam cheques it takes")]
     return Section("certified", title, finding, words, chart, Table(head, rows))
