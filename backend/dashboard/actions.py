@@ -48,8 +48,8 @@ class Wanted:
                 return _("Put the version before this one back in service? All unlabelled cheques will be read again.")
 
 
-def wanted(action: str, version: str, project: int) -> Wanted:
-    """Raises NotFound, BadRequest."""
+def asked_action(action: str, version: str, project: int) -> Wanted:
+    """What a request asks for. Raises NotFound, BadRequest."""
     if action not in ACTIONS:
         raise NotFound(f"no action {action[:20]}")
     if action == "promote" and not version:
@@ -146,7 +146,6 @@ def setting_fields(settings: Settings, project: int) -> list[SettingField]:
     found = []
     for name in OWN_SETTINGS:
         kind = Settings.model_fields[name].annotation
-        # Only these have a fixed list; the rest is typed.
         choices = ("true", "false") if kind is bool else tuple(map(str, get_args(kind))) if name == "strategy" else ()
         value = as_typed(here[name]) if name in here else ""
         found.append(SettingField(name, labels[name], value, as_typed(getattr(settings, name)), choices))

@@ -102,12 +102,14 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]], kind: str = "a", mo
 
 
 def svg(title: str, body: Markup, height: int) -> Markup:
+    """The drawing as an element of the page."""
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="group" aria-label="{}">{}</svg>').format(
         WIDTH, height, title, body
     )
 
 
 def dot(series: Series, point: Point, across: Scale, up: Scale) -> Markup:
+    """A point with its interval, its words and its link."""
     x, y = across(point.x), up(point.y)
     whisker = Markup("")
     if point.low is not None and point.high is not None:
@@ -129,6 +131,7 @@ def dot(series: Series, point: Point, across: Scale, up: Scale) -> Markup:
 
 
 def grid(across: Scale, up: Scale, x: Axis, y: Axis) -> Markup:
+    """Grid lines, ticks and the names of both axes."""
     parts = []
     for tick in up.ticks:
         at = up(tick)

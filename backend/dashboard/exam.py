@@ -42,6 +42,7 @@ class Graded:
         return np.asarray(self.confidence[known].min(axis=1)), np.asarray(self.right[known].all(axis=1), bool)
 
     def field(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Confidence and rightness of one field, where its truth is known."""
         column = self.fields.index(name)
         known = ~np.isnan(self.right[:, column])
         return self.confidence[known, column], self.right[known, column] == 1

@@ -114,7 +114,7 @@ class Figures:
         faulty = [(one.annotation, *one.faults.values()) for one in self.left_out.faulty]
         unread = [(one.task, one.why) for one in self.unread]
         rest = (self.left_out.skipped, self.left_out.disputed)
-        # Not hash(): of a text it differs from process to process, and open pages would reload for nothing.
+        # Not hash(): for text it differs from process to process, and open pages would reload for no reason.
         open_work = zlib.crc32(repr((faulty, unread, rest)).encode())
         parts = (self.labels, self.corrected, versions, learnt, champion, self.savings.blind, self.reading, open_work)
         return "-".join(map(str, parts))
@@ -162,12 +162,13 @@ class ProjectFigures:
         self.busy: threading.Event | None = None
 
     def take(self, found: Figures) -> None:
-        # What Label Studio said of the project, and the list of its tasks, come by another way: they stay.
+        """Newly computed figures; what Label Studio said of the project and of its tasks stays."""
         kept = self.figures
         about = {"title": kept.title, "tasks": kept.tasks, "uncertain": kept.uncertain, "unread": kept.unread}
         self.figures = replace(found, at=kept.at, **about)  # type: ignore[arg-type]
 
     def shown(self) -> Figures:
+        """The figures as a page shows them now."""
         first = self.figures.at is None and self.annotations is not None and not self.annotations.known
         reading = self.annotations.fetched if first and self.annotations else None
         return replace(self.figures, problem=self.problem, reading=reading)

@@ -71,7 +71,7 @@ def language() -> str:
 
 
 def number(value: float, digits: int = 0) -> str:
-    # Plus 0.0, for "-0" is no number that people write.
+    # -0.0 plus 0.0 is 0.0: people do not write "-0".
     return str(format_decimal(round(value, digits) + 0.0, format="#,##0." + "0" * digits if digits else "#,##0"))
 
 

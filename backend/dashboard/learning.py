@@ -89,4 +89,5 @@ def learning_of(store: Store, project: int) -> Learning:
 
 
 def estimate(one: dict[str, Any], key: str = "value") -> Estimate:
+    """An estimate from its JSON; `key` names its mean."""
     return Estimate(float(one[key]), float(one["low"]), float(one["high"]))

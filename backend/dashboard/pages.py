@@ -108,7 +108,7 @@ def register(
     pages.register_error_handler(NotFound, lambda error: (plain(error.description), 404))
     app.register_blueprint(pages)
 
-    # `/` is of no blueprint: its language and its headers are set by hand.
+    # `/` belongs to no blueprint: its language and its headers are set by hand.
     def page() -> Response:
         catalogs.as_default()
         return guarded(site.page())
@@ -140,6 +140,7 @@ def guarded(answer: Response) -> Response:
 
 
 def plain(line: str | None) -> Response:
+    """A line for people, not a page."""
     return Response(f"{line}\n", mimetype="text/plain")
 
 
@@ -165,6 +166,7 @@ class Site:
         self._thumbnail = thumbnail
 
     def page(self) -> Response:
+        """The page itself; with `?print`, as one file with styles and pictures inside."""
         wishes = Wishes.of_request(self._settings)
         printed = "print" in request.args
         figures = self._desk.figures(wishes.project, 120.0 if printed else PATIENCE_SECONDS)
@@ -192,8 +194,9 @@ class Site:
         return answer
 
     def live(self) -> Response:
+        """What the open page asks for: the line at its top, and whether the rest has changed."""
         wishes = Wishes.of_request(self._settings)
-        # Every open page asks each few seconds: none of them waits.
+        # Every open page asks every five seconds: the answer never waits for Label Studio.
         figures = self._desk.figures(wishes.project, 0.0)
         loop = loop_of(self._redis, self._settings, wishes.project)
         line = render_template("live.html", figures=figures, loop=loop, i18n=i18n)
@@ -228,6 +231,7 @@ class Site:
             raise NotFound(str(error)) from None
 
     def report(self, project: int, version: str) -> Response:
+        """The report that the trainer wrote for a version."""
         try:
             path = Versions(Store.of(self._settings), project).get(version).path / "report" / "report.html"
         except VersionError as error:
@@ -243,12 +247,12 @@ class Site:
 
     def ask(self, action: str) -> str:
         """What will happen, and a button for it."""
-        wanted = actions.wanted(action, request.args.get("version", ""), asked_project(self._settings))
+        wanted = actions.asked_action(action, request.args.get("version", ""), asked_project(self._settings))
         return self._form("confirm.html", wanted=wanted, error="")
 
     def act(self, action: str) -> ResponseReturnValue:
         self._tokens.check(request.form.get("token", ""), actions.who())
-        wanted = actions.wanted(action, request.form.get("version", ""), asked_project(self._settings))
+        wanted = actions.asked_action(action, request.form.get("version", ""), asked_project(self._settings))
         error = actions.carry_out(wanted, self._settings, self._redis, request.form.get("why", "").strip())
         if error:
             return self._form("confirm.html", wanted=wanted, error=error), 409

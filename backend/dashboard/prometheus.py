@@ -97,4 +97,5 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
 
 
 def gauge(name: str, help: str, *labels: str) -> GaugeMetricFamily:
+    """A metric of Chequemate, without samples so far."""
     return GaugeMetricFamily(f"chequemate_{name}", help, labels=labels)

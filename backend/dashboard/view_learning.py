@@ -79,6 +79,7 @@ def has_report(version: Version) -> bool:
 
 
 def decision(version: Version) -> str:
+    """The gate's decision, in the reader's language."""
     words = {
         "promoted": _("promoted"),
         "rejected": _("rejected"),
@@ -147,6 +148,7 @@ def reach(target: Target, horizon: int) -> str:
 
 
 def chart(title: str, history: History, report_url: str) -> Markup:
+    """Each version's exact match by its labels, and the fitted curve."""
     learnt = history.learning
     points = []
     if base := learnt.own.get("base"):
@@ -176,6 +178,7 @@ def chart(title: str, history: History, report_url: str) -> Markup:
 
 
 def point(labels: int, exact: float, told: str, at: Estimate | None) -> Point:
+    """A point of the chart, with the interval of `at`."""
     return Point(labels, exact, told, at.low if at else None, at.high if at else None)
 
 

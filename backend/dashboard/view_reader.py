@@ -13,6 +13,7 @@ TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 def certified(figures: Figures, misread: float, level: float) -> Section:
+    """misread: the highest rate that the lead accepts; level: the confidence of the promise."""
     graded = figures.graded
     title = _("Certified reading")
     if not len(graded.right):
@@ -51,8 +52,8 @@ def certified(figures: Figures, misread: float, level: float) -> Section:
 
     points = curve(confidence, right, level)
     series = [
-        Series(_("certified"), "b", [Point(p.misread, p.certified, told(p.misread, p.certified)) for p in points]),
-        Series(_("seen on the exam"), "a", [Point(p.misread, p.seen, told(p.misread, p.seen)) for p in points]),
+        Series(_("certified"), "b", [Point(p.misread, p.certified, hover(p.misread, p.certified)) for p in points]),
+        Series(_("seen on the exam"), "a", [Point(p.misread, p.seen, hover(p.misread, p.seen)) for p in points]),
     ]
     axis = Axis(_("misread at most"), lambda x: rate(x), log=True, ticks=TICKS)
     chart = lines(title, series, axis, Axis(_("read without a person"), lambda y: percent(y), low=0.0, high=1.0))
@@ -63,11 +64,13 @@ def certified(figures: Figures, misread: float, level: float) -> Section:
     return Section("certified", title, finding, words, chart, Table(head, rows))
 
 
-def told(misread: float, share: float) -> str:
+def hover(misread: float, share: float) -> str:
+    """What hovering over a point of the curve says."""
     return _("at most %(misread)s misread: %(share)s", misread=rate(misread), share=percent(share))
 
 
 def row(name: str, found: Certificate) -> list[str]:
+    """A line of the table: what of a cheque, and what is certified for it."""
     if found.threshold is None:
         return [name, "–", "–", "–", number(found.needed) if found.needed else _("a surer reader")]
     return [name, percent(found.share), percent(found.low), number(found.threshold, 3), number(found.n)]
