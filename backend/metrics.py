@@ -15,7 +15,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class Metrics:
-    """Counters of this process, and what is looked up when somebody asks."""
+    """What this process has counted, and what is looked up when Prometheus asks."""
 
     def __init__(self, connection: redis.Redis, champions: Callable[[], dict[int, str]]) -> None:
         self._registry = CollectorRegistry()
@@ -40,7 +40,7 @@ class Metrics:
 
 
 class _LookedUp(Collector):
-    """Queue lengths, labels waiting and champions, as they are at the moment of asking."""
+    """Queue lengths, labels waiting and champions, each time Prometheus asks."""
 
     def __init__(self, connection: redis.Redis, champions: Callable[[], dict[int, str]]) -> None:
         self._connection = connection
@@ -68,5 +68,6 @@ class _LookedUp(Collector):
                 waiting.add_metric([str(project)], self._connection.scard(labels_key(project)))
             up.add_metric([], 1)
         except redis.RedisError:
+            # The other metrics are given all the same.
             up.add_metric([], 0)
         yield from (up, length, waiting)

@@ -1,14 +1,13 @@
-"""A project's model as Label Studio knows it: tasks in, as many predictions out, whatever happens."""
+"""A project's model as Label Studio knows it: for each task a prediction, whatever happens."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,22 +31,15 @@ from store.versions import Versions
 from studio.formats import prediction, read_config
 from studio.images import ImageAway, name_of
 
-
-@contextmanager
-def _without_torch() -> Iterator[None]:
-    """label-studio-ml imports torch for one call that is not used here; a backend with a remote reader needs none."""
-    absent = "torch" not in sys.modules
-    if absent:
-        sys.modules["torch"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if absent:
-            del sys.modules["torch"]
-
-
-with _without_torch():
+# label-studio-ml imports torch for one call that is not used here, and a backend with a remote reader has no torch.
+without_torch = "torch" not in sys.modules
+if without_torch:
+    sys.modules["torch"] = None  # type: ignore[assignment]
+try:
     from label_studio_ml.model import LabelStudioMLBase
+finally:
+    if without_torch:
+        del sys.modules["torch"]
 
 log = structlog.get_logger()
 
@@ -82,7 +74,7 @@ class Serving:
 class Outcome:
     """What came of one task: a reading, or why there is none.
 
-    passing: the same task may well be read later (not in time, card lent, image server away). how: for the metrics.
+    passing: the same task may be read later (not in time, card lent, image server away). how: for the metrics.
     """
 
     task: str
@@ -103,7 +95,8 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
 
     def __init__(self, label_config: str, train_output: object = None, *, project: int, tools: Tools) -> None:
         self.config = read_config(label_config)
-        super().__init__(None, train_output)  # its own parser resolves entities, and stops at an encoding in the prolog
+        # Without the configuration: the base class's parser resolves entities, and fails on an encoding in the prolog.
+        super().__init__(None, train_output)
         self.project = project
         self.base = base_identity(tools.settings.model)
         self._tools = tools
@@ -113,7 +106,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
 
     @cached_property
     def _draw(self) -> Draw:
-        """Made for the first cheque: whoever only asks about a project (`/setup`) leaves nothing behind."""
+        """Opened for the first cheque: who only asks about a project (`/setup`) leaves nothing in the store."""
         return Draw(self._tools.store, self.project)
 
     def serving(self) -> Serving:
@@ -121,28 +114,37 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         champion = self._versions.champion()
         name = champion.name if champion else BASE
         serving = Serving(name, champion.adapter if champion else None, read_as(self.base, name))
+        # The champion and the one before it stay: a rollback finds its readings. Those of older versions go.
         if self._seen is not None and self._seen.name != name:
             self._tools.readings.forget(str(self.project), (serving.stored_as, self._seen.stored_as))
         self._seen = serving
         return serving
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], deadline: float | None = None, **_: Any) -> list[Any]:
-        """A prediction for each task, in order; an empty one where there is no reading or none may be shown."""
+        """A prediction for each task, in order; an empty one where there is no reading or none may be shown.
+
+        LabelStudioMLBase demands it; the routes call `read` and `predictions`.
+        """
         serving = self.serving()
         return self.predictions(self.read(tasks, serving, deadline), serving)
 
     def predictions(self, outcomes: Sequence[Outcome], serving: Serving) -> list[dict[str, Any]]:
         """What Label Studio stores: the reading, nothing for a blind cheque, a gap for `prelabel` where none is."""
-        return [self._prediction(outcome, serving) for outcome in outcomes]
+        return [
+            prediction(self.config, one.reading, serving.name, one.score, blind=one.blind) if one.reading else STAND_IN
+            for one in outcomes
+        ]
 
     def read(
         self, tasks: Sequence[Mapping[str, Any]], serving: Serving, deadline: float | None = None
     ) -> list[Outcome]:
         """An outcome for each task, in order; what is not read at `deadline` (time.monotonic) comes back as passing."""
-        keys = [self._key(task, serving) for task in tasks]
+        project, digest = str(self.project), self.config.form.digest
+        keys = [Key.of(project, task_id(task), self._url(task), serving.stored_as, digest) for task in tasks]
         stored = self._tools.readings.get(keys)
         outcomes: dict[int, Outcome] = {}
         for place, (task, key) in enumerate(zip(tasks, keys, strict=True)):
+            # What may be shown depends on the draw: a cheque that was never drawn is fetched and drawn first.
             with self._drawing:
                 drawn = self._draw.get(key.task) if key in stored else None
             if drawn:
@@ -150,36 +152,36 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
             elif not self._url(task):
                 error = f"no image under {self.config.image_key!r}: import the task with one"
                 outcomes[place] = self._unread(key.task, error)
-        fresh = [place for place in range(len(tasks)) if place not in outcomes]
-        outcomes |= self._fresh({place: tasks[place] for place in fresh}, keys, serving, deadline)
-        return [outcomes[place] for place in range(len(tasks))]
 
-    def _fresh(
-        self, tasks: dict[int, Mapping[str, Any]], keys: Sequence[Key], serving: Serving, deadline: float | None
-    ) -> dict[int, Outcome]:
-        """Images are fetched while the reader is busy with those before; memory holds a few batches at most."""
-        outcomes: dict[int, Outcome] = {}
-        places, slowest = list(tasks), 0.0
-        reading: dict[int, _Read] = {}
-        step = LOOKAHEAD * self._tools.settings.batch
-        for start in range(0, len(places), step):
+        # Images are fetched while the reader is busy with those before; memory holds a few batches at most.
+        fresh = [place for place in range(len(tasks)) if place not in outcomes]
+        reading: dict[int, tuple[Future[Reading], bool]] = {}  # the answer, and whether the cheque is blind
+        slowest, step = 0.0, LOOKAHEAD * self._tools.settings.batch
+        for start in range(0, len(fresh), step):
             began = time.monotonic()
+            # What would end after the deadline is not begun: by then Label Studio has given up.
             if deadline is not None and began + slowest > deadline:
-                late = places[start:]
-                outcomes |= {place: _late(keys[place].task) for place in late}
+                outcomes |= {place: late(keys[place].task) for place in fresh[start:]}
                 break
-            chunk = places[start : start + step]
+            chunk = fresh[start : start + step]
             # For one image alone its request's own thread is quicker than a pool.
             fetch_all = self._tools.pool.map if len(chunk) > 1 else map
-            fetched = dict(zip(chunk, fetch_all(self._fetched, [tasks[place] for place in chunk]), strict=True))
-            outcomes |= self._collected(reading, keys, deadline)
-            outcomes |= {place: found for place, found in fetched.items() if isinstance(found, Outcome)}
-            reading = self._submitted({p: f for p, f in fetched.items() if isinstance(f, _Fetched)}, serving)
-            slowest = max(slowest, time.monotonic() - began)
-        return outcomes | self._collected(reading, keys, deadline)
+            fetched = dict(zip(chunk, fetch_all(self._fetch, [tasks[place] for place in chunk]), strict=True))
+            outcomes |= self._collect(reading, keys, serving, deadline)
 
-    def _fetched(self, task: Mapping[str, Any]) -> _Fetched | Outcome:
-        name = _name(task)
+            outcomes |= {place: found for place, found in fetched.items() if isinstance(found, Outcome)}
+            cheques = {place: found for place, found in fetched.items() if not isinstance(found, Outcome)}
+            images = [image for image, _blind in cheques.values()]
+            answers = self._tools.resident.submit(images, self.config.form, serving.adapter)
+            pairs = zip(cheques.items(), answers, strict=True)
+            reading = {place: (answer, blind) for (place, (_image, blind)), answer in pairs}
+            slowest = max(slowest, time.monotonic() - began)
+        outcomes |= self._collect(reading, keys, serving, deadline)
+        return [outcomes[place] for place in range(len(tasks))]
+
+    def _fetch(self, task: Mapping[str, Any]) -> tuple[Image, bool] | Outcome:
+        """The image and whether its cheque is blind, or why there is no image."""
+        name = task_id(task)
         try:
             image = self._tools.fetch(self._url(task), self.project)
             # Asked for each cheque: a lead may have changed the project's settings since.
@@ -194,75 +196,55 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         except Exception as error:  # whatever is odd about one task is no reason to lose its neighbours
             log.error("cheque.failed", project=self.project, task=name, place=place_of(error))
             return self._unread(name, f"internal error ({type(error).__name__})")
-        return _Fetched(image, place.arm == "blind")
+        return image, place.arm == "blind"
 
-    def _submitted(self, fetched: dict[int, _Fetched], serving: Serving) -> dict[int, _Read]:
-        images = [one.image for one in fetched.values()]
-        answers = self._tools.resident.submit(images, self.config.form, serving.adapter)
-        pairs = zip(fetched.items(), answers, strict=True)
-        return {place: _Read(answer, one.blind, serving) for (place, one), answer in pairs}
+    def _collect(
+        self,
+        reading: Mapping[int, tuple[Future[Reading], bool]],
+        keys: Sequence[Key],
+        serving: Serving,
+        deadline: float | None,
+    ) -> dict[int, Outcome]:
+        """Wait for the reader's answers, and keep what it read."""
+        outcomes: dict[int, Outcome] = {}
+        for place, (answer, blind) in reading.items():
+            task = keys[place].task
+            left = READ_SECONDS if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                outcomes[place] = Outcome(task, "read", answer.result(left), blind=blind)
+            except FutureTimeout:
+                # Nobody waits for it any more: if it has not begun, the reader passes it over.
+                answer.cancel()
+                outcomes[place] = late(task)
+            except Unreadable as error:
+                outcomes[place] = self._unread(task, str(error))
+            except ReaderError as error:
+                outcomes[place] = self._unread(task, str(error), passing=True)
+        self._tools.readings.put({keys[place]: one.reading for place, one in outcomes.items() if one.reading})
 
-    def _collected(self, reading: dict[int, _Read], keys: Sequence[Key], deadline: float | None) -> dict[int, Outcome]:
-        outcomes = {place: self._outcome(keys[place].task, one, deadline) for place, one in reading.items()}
-        self._tools.readings.put({keys[place]: o.reading for place, o in outcomes.items() if o.reading})
-        for outcome in outcomes.values():
-            if outcome.blind and outcome.reading:
-                self._say(outcome, reading[next(iter(reading))].serving.name)
+        # What the annotator of a blind cheque is not shown is in no prediction: it is kept here alone.
+        for one in outcomes.values():
+            if one.blind and one.reading:
+                kept = BlindReading(one.task, serving.name, one.reading.values, one.reading.confidence)
+                try:
+                    note_blind_reading(self._tools.store, self.project, kept)
+                except StoreError as error:
+                    log.error("blind_reading.lost", project=self.project, task=one.task, reason=error.strerror)
         return outcomes
-
-    def _outcome(self, task: str, one: _Read, deadline: float | None) -> Outcome:
-        left = READ_SECONDS if deadline is None else max(0.0, deadline - time.monotonic())
-        try:
-            return Outcome(task, "read", one.answer.result(left), blind=one.blind)
-        except FutureTimeout:
-            one.answer.cancel()
-            return _late(task)
-        except Unreadable as error:
-            return self._unread(task, str(error))
-        except ReaderError as error:
-            return self._unread(task, str(error), passing=True)
 
     def _unread(self, task: str, reason: str, passing: bool = False) -> Outcome:
         log.warning("cheque.unread", project=self.project, task=task, reason=reason)
         return Outcome(task, "unread", error=reason, passing=passing)
 
-    def _say(self, outcome: Outcome, version: str) -> None:
-        """Keep what the annotator of a blind cheque is not shown: it lives nowhere else."""
-        assert outcome.reading is not None
-        values, confidence = outcome.reading.values, outcome.reading.confidence
-        try:
-            note_blind_reading(self._tools.store, self.project, BlindReading(outcome.task, version, values, confidence))
-        except StoreError as error:
-            log.error("blind_reading.lost", project=self.project, task=outcome.task, reason=error.strerror)
-
-    def _prediction(self, outcome: Outcome, serving: Serving) -> dict[str, Any]:
-        if outcome.reading is None:
-            return STAND_IN
-        return prediction(self.config, outcome.reading, serving.name, outcome.score, blind=outcome.blind)
-
-    def _key(self, task: Mapping[str, Any], serving: Serving) -> Key:
-        return Key.of(str(self.project), _name(task), self._url(task), serving.stored_as, self.config.form.digest)
-
     def _url(self, task: Mapping[str, Any]) -> str:
         return name_of(self.config.image_of(task.get("data") or {}), self._tools.settings)
 
 
-@dataclass(frozen=True)
-class _Fetched:
-    image: Image
-    blind: bool
-
-
-@dataclass(frozen=True)
-class _Read:
-    answer: Future[Reading]
-    blind: bool
-    serving: Serving
-
-
-def _late(task: str) -> Outcome:
+def late(task: str) -> Outcome:
+    """What comes of a task that is not read in time."""
     return Outcome(task, "late", error="not in time", passing=True)
 
 
-def _name(task: Mapping[str, Any]) -> str:
-    return str(task.get("id", "")).encode(errors="replace").decode().replace("\0", "?")  # which PostgreSQL refuses
+def task_id(task: Mapping[str, Any]) -> str:
+    """The task's id as the store can keep it: PostgreSQL refuses the byte 0 and lone surrogates."""
+    return str(task.get("id", "")).encode(errors="replace").decode().replace("\0", "?")

@@ -1,4 +1,4 @@
-"""The one reader that stays in memory: one thread owns it, and requests in parallel are gathered into batches."""
+"""The one reader that stays in memory: one thread owns it, and gathers what several requests ask for into batches."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Away(ReaderError):
     """The card is lent to a training: answer from what is stored, and ask again later."""
 
 
+# Compared by identity: two wishes for the same cheque are two people who wait.
 @dataclass(frozen=True, eq=False)
 class Wish:
     """One image that somebody waits for."""
@@ -46,7 +47,7 @@ class Wish:
 
 
 class Resident:
-    """Any thread submits images; each gets a future. One thread opens, uses and closes the reader."""
+    """Any thread submits images and gets a future for each. One thread opens, uses and closes the reader."""
 
     def __init__(self, open_reader: Callable[[], Reader], batch: int = 8, card: Card | None = None) -> None:
         self._open_reader = open_reader
@@ -67,6 +68,7 @@ class Resident:
         """A future for each image; it raises ReaderError, or Away while the card is lent."""
         wishes = [Wish(image, form, adapter, Future()) for image in images]
         with self._turn:
+            # Checked under the lock: a wish that comes after the last refusal would wait for ever.
             if self._stopping.is_set():
                 raise ReaderError("the reader is closing: ask again in a minute")
             self._wishes.extend(wishes)
@@ -84,10 +86,24 @@ class Resident:
         pause = 0.0
         while not self._stopping.wait(pause):
             try:
-                self._keep_the_card_or_not()
+                if self._card is not None:
+                    wanted = self._card.wanted()
+                    if wanted and self.state != "away":
+                        self._put_down("away")
+                        log.info("reader.away", why="the card is lent to a training")
+                    elif not wanted and self.state == "away":
+                        self.state = "opening"
+
                 if self._reader is None and self.state != "away":
                     self._open()
-                self._answer(self._next_batch())
+                batch = self._next_batch()
+                if self._reader is None:
+                    away = Away("the card is lent to a training: ask again later") if self.state == "away" else None
+                    self._refuse(self._take_all(), away or ReaderError(self.problem or "the reader is not open yet"))
+                elif batch:
+                    began = time.monotonic()
+                    self._read(self._reader, batch)
+                    self._seconds = time.monotonic() - began
                 pause = 0.0
             except Exception as error:  # this thread must outlive whatever a reader raises
                 log.error("reader.thread", error=type(error).__name__, place=place_of(error))
@@ -97,15 +113,6 @@ class Resident:
         self._put_down("closed")
         self._refuse(self._take_all(), ReaderError("the reader is closing: ask again in a minute"))
 
-    def _keep_the_card_or_not(self) -> None:
-        if self._card is None:
-            return
-        if self.state != "away" and self._card.wanted():
-            self._put_down("away")
-            log.info("reader.away", why="the card is lent to a training")
-        elif self.state == "away" and not self._card.wanted():
-            self.state = "opening"
-
     def _open(self) -> None:
         if self.state == "failed" and time.monotonic() - self._failed_at < RETRY_SECONDS:
             return
@@ -114,20 +121,22 @@ class Resident:
             return
         try:
             self._reader = self._open_reader()
+        except ReaderError as error:
+            problem = str(error)
+        except Exception as error:
+            problem = f"the reader could not be opened ({type(error).__name__}): check CHEQUEMATE_MODEL"
+        else:
             self.state, self.problem = "ready", ""
             log.info("reader.ready")
-        except ReaderError as error:
-            self._could_not_open(str(error))
-        except Exception as error:
-            self._could_not_open(f"the reader could not be opened ({type(error).__name__}): check CHEQUEMATE_MODEL")
+            return
 
-    def _could_not_open(self, problem: str) -> None:
         self.state, self.problem, self._failed_at = "failed", problem, time.monotonic()
         if self._card is not None:
             self._card.give_back()
         log.error("reader.failed", problem=problem)
 
     def _put_down(self, state: State) -> None:
+        # The memory is freed first: who takes the card next needs it.
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -136,46 +145,38 @@ class Resident:
         self.state = state
 
     def _next_batch(self) -> list[Wish]:
-        """Up to a batch of wishes for the same form and adapter; empty when nobody came for a while."""
+        """Up to a batch of wishes for the same form and adapter; empty where none came in CARD_SECONDS."""
         with self._turn:
             if not self._wishes:
                 self._turn.wait(CARD_SECONDS)
+            # A reader as quick as this gains nothing from fuller batches.
             if self._seconds > 0.01 and 0 < len(self._wishes) < self._batch and self._reader is not None:
                 self._turn.wait(LINGER * self._seconds)
             if not self._wishes or self._reader is None:
                 return []
             first = self._wishes[0]
             batch = [wish for wish in self._wishes if wish.goes_with(first)][: self._batch]
-            taken = {id(wish) for wish in batch}
-            self._wishes = deque(wish for wish in self._wishes if id(wish) not in taken)
+            self._wishes = deque(wish for wish in self._wishes if wish not in batch)
+        # Whoever waited may have given up: a cancelled wish is not read.
         return [wish for wish in batch if wish.answer.set_running_or_notify_cancel()]
-
-    def _answer(self, batch: list[Wish]) -> None:
-        if self._reader is None:
-            why = Away("the card is lent to a training: ask again later") if self.state == "away" else None
-            self._refuse(self._take_all(), why or ReaderError(self.problem or "the reader is not open yet"))
-        elif batch:
-            began = time.monotonic()
-            self._read(self._reader, batch)
-            self._seconds = time.monotonic() - began
 
     def _read(self, reader: Reader, batch: list[Wish]) -> None:
         try:
             readings = reader.read([wish.image for wish in batch], batch[0].form, batch[0].adapter)
             for wish, reading in zip(batch, readings, strict=True):
                 wish.answer.set_result(reading)
+            return
         except Unreadable as error:
-            self._read_alone(reader, batch, error)
+            unreadable = error
         except ReaderError as error:
             self._refuse(batch, error)
+            return
         except Exception as error:
-            broken = Unreadable(f"the reader could not read this cheque ({type(error).__name__})")
-            self._read_alone(reader, batch, broken)
+            unreadable = Unreadable(f"the reader could not read this cheque ({type(error).__name__})")
 
-    def _read_alone(self, reader: Reader, batch: list[Wish], error: Unreadable) -> None:
-        """One cheque that the reader cannot stand must not take its neighbours with it."""
+        # One cheque that the reader cannot stand must not take its neighbours with it: each is read by itself.
         if len(batch) == 1:
-            self._refuse(batch, error)
+            self._refuse(batch, unreadable)
             return
         for wish in batch:
             if not wish.answer.done():
@@ -189,5 +190,6 @@ class Resident:
     @staticmethod
     def _refuse(wishes: list[Wish], error: ReaderError) -> None:
         for wish in wishes:
+            # A future may be started only once, and answered only once.
             if wish.answer.running() or (not wish.answer.done() and wish.answer.set_running_or_notify_cancel()):
                 wish.answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""What each route answers. Label Studio's habits are in the comments; the rest of the house need not know them."""
+"""What each route answers. The habits of Label Studio that shape the answers are in the comments."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Backend:
 
     def model(self, project: int, label_config: object) -> ChequeModel:
         """The project's model; built again only when the configuration changed. Raises BadConfig."""
+        # Two models of one project would each keep a draw and a version in service of their own.
         with self._building:
             known = self._models.get(project)
             if known and (not label_config or label_config == known[0]):
@@ -55,17 +56,19 @@ class Backend:
         return {project: self.champion(project) for project in sorted(known)}
 
     def champion(self, project: int) -> str:
+        """The name of the version in service, or of the base."""
         if project in self._models:
             return self._models[project][1].serving().name
         champion = Versions(self.tools.store, project).champion()
         return champion.name if champion else BASE
 
     def retrain_every(self, project: int) -> int:
+        """New or changed lessons that start a retraining."""
         return settings_of(self.tools.store, self.settings, project).retrain_every
 
 
 def health(backend: Backend, admitted: bool) -> Response:
-    """Up as soon as the process is: a model that is still loading keeps nobody from connecting."""
+    """Up as soon as the process is: a project can be connected while the model still loads."""
     resident = backend.tools.resident
     # The problem may name the reader's URL, with all that stands in it.
     more: dict[str, Any] = {"problem": resident.problem} if admitted else {}
@@ -76,15 +79,16 @@ def health(backend: Backend, admitted: bool) -> Response:
 
 def setup(backend: Backend) -> Response:
     """Label Studio calls this before every predict, and skips the tasks that hold the version named here."""
-    body = _body()
-    model = backend.model(_project(body), body.get("schema") or body.get("label_config"))
+    body = required_body()
+    # Label Studio names the configuration `schema` here, and `label_config` in /predict.
+    model = backend.model(required_project(body), body.get("schema") or body.get("label_config"))
     return jsonify(model_version=model.serving().name)
 
 
 def predict(backend: Backend) -> Response:
-    """As many results as tasks, always: one fewer, and Label Studio drops the whole batch."""
-    body = _body()
-    project, tasks = _project(body), _tasks(body)
+    """As many results as tasks: where one is missing, Label Studio drops the whole batch."""
+    body = required_body()
+    project, tasks = required_project(body), required_tasks(body)
     with backend.metrics.seconds.labels("predict").time():
         try:
             model = backend.model(project, body.get("label_config"))
@@ -93,60 +97,57 @@ def predict(backend: Backend) -> Response:
             return jsonify(results=[STAND_IN for _ in tasks])
         serving = model.serving()
         outcomes = model.read(tasks, serving, time.monotonic() + PREDICT_SECONDS)
-        _count(backend, project, outcomes)
+        count(backend, project, outcomes)
         if any(outcome.reading is None for outcome in outcomes):
-            _have_the_gaps_filled(backend, project)
+            # The worker reads what is missing here, so that nobody has to ask again.
+            try:
+                enqueue(PRELABEL, project, connection=backend.redis)
+            except QueueAway as error:
+                log.warning("predict.gaps_left", project=project, reason=str(error))
         return jsonify(results=model.predictions(outcomes, serving), model_version=serving.name)
-
-
-def _have_the_gaps_filled(backend: Backend, project: int) -> None:
-    try:
-        enqueue(PRELABEL, project, connection=backend.redis)
-    except QueueAway as error:
-        log.warning("predict.gaps_left", project=project, reason=str(error))
 
 
 def read(backend: Backend) -> Response | tuple[Response, int]:
     """The batch route of `prelabel`: readings as they are, the blind ones too; 503 while there is no reader."""
-    body = _body()
-    project, tasks = _project(body), _tasks(body)
+    body = required_body()
+    project, tasks = required_project(body), required_tasks(body)
     with backend.metrics.seconds.labels("read").time():
         model = backend.model(project, body.get("label_config"))
         serving = model.serving()
         outcomes = model.read(tasks, serving)
-        _count(backend, project, outcomes)
+        count(backend, project, outcomes)
     waiting = [outcome.error for outcome in outcomes if outcome.passing]
     if waiting and backend.tools.resident.state != "ready":
         return error_line(waiting[0], 503)
-    return jsonify(version=serving.name, base=model.base, readings=[_as_json(outcome) for outcome in outcomes])
-
-
-def _as_json(outcome: Outcome) -> dict[str, Any]:
-    reading = outcome.reading
-    return {
-        "task": outcome.task,
-        "values": reading.values if reading else {},
-        "confidence": reading.confidence if reading else {},
-        "embedding": list(reading.embedding) if reading else [],
-        "error": outcome.error or None,
-        "passing": outcome.passing,
-    }
+    readings = [
+        {
+            "task": outcome.task,
+            "values": outcome.reading.values if outcome.reading else {},
+            "confidence": outcome.reading.confidence if outcome.reading else {},
+            "embedding": list(outcome.reading.embedding) if outcome.reading else [],
+            "error": outcome.error or None,
+            "passing": outcome.passing,
+        }
+        for outcome in outcomes
+    ]
+    return jsonify(version=serving.name, base=model.base, readings=readings)
 
 
 def webhook(backend: Backend) -> Response:
     """Label Studio waits for this inside the annotator's click, for one second at most."""
-    event = _body()
+    event = required_body()
     with backend.metrics.seconds.labels("webhook").time():
         done = handle_event(backend.redis, event, backend.retrain_every)
-    known = done != "ignored"  # labels that a client may invent would grow without end
+    # Prometheus keeps each label for ever: what a client may invent becomes no label.
+    known = done != "ignored"
     project, action = (str(project_of(event.get("project"))), str(event["action"])) if known else ("", "other")
     backend.metrics.events.labels(project, action).inc()
     return jsonify(status=done)
 
 
 def versions(backend: Backend) -> Response:
-    """Newest first, the base last. Label Studio asks without saying for which project: then those of all."""
-    project = project_of(request.args.get("project") or (_sent() or {}).get("project"))
+    """Newest first, the base last. Label Studio asks without naming a project: then those of all."""
+    project = project_of(request.args.get("project") or (json_object() or {}).get("project"))
     projects = list(backend.champions()) if project is None else [project]
     names = [v.name for one in projects for v in reversed(Versions(backend.tools.store, one).list())]
     champion = {} if project is None else {"champion": backend.champion(project)}
@@ -171,19 +172,13 @@ def error_line(line: str, status: int) -> tuple[Response, int]:
     return jsonify(error=" ".join(line.split())), status
 
 
-def _count(backend: Backend, project: int, outcomes: list[Outcome]) -> None:
+def count(backend: Backend, project: int, outcomes: list[Outcome]) -> None:
+    """Count the cheques that were answered, by how."""
     for outcome in outcomes:
         backend.metrics.answered.labels(str(project), "blind" if outcome.blind else outcome.how).inc()
 
 
-def _body() -> dict[str, Any]:
-    body = _sent()
-    if body is None:
-        raise BadRequest("no JSON object: send one, with Content-Type application/json")
-    return body
-
-
-def _sent() -> dict[str, Any] | None:
+def json_object() -> dict[str, Any] | None:
     """The JSON object that was sent; None for whatever else it is."""
     try:
         body = request.get_json(silent=True)
@@ -192,14 +187,24 @@ def _sent() -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _project(body: dict[str, Any]) -> int:
+def required_body() -> dict[str, Any]:
+    """Raises BadRequest where no JSON object was sent."""
+    body = json_object()
+    if body is None:
+        raise BadRequest("no JSON object: send one, with Content-Type application/json")
+    return body
+
+
+def required_project(body: dict[str, Any]) -> int:
+    """Raises BadRequest."""
     project = project_of(body.get("project"))
     if project is None:
         raise BadRequest('no project: send "project": the id of a Label Studio project')
     return project
 
 
-def _tasks(body: dict[str, Any]) -> list[dict[str, Any]]:
+def required_tasks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Raises BadRequest."""
     tasks = body.get("tasks")
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise BadRequest('no tasks: send "tasks": a list of Label Studio tasks')

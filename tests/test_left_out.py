@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 
 from backend.arms import work_of
-from backend.dashboard.exam import _true
-from backend.dashboard.left_out import LeftOut, left_out
+from backend.dashboard.exam import true_labels
+from backend.dashboard.figures import LeftOut, left_out
 from backend.dashboard.prometheus import measured
 from backend.dashboard.view_left_out import ROWS, why
 from chequemate.connect import attach, begin
@@ -99,8 +99,8 @@ def test_a_field_that_cannot_be_used_counts_in_no_statistic() -> None:
     one, other = (replace(work, exam=True, arm="blind") for work in work_of([bad, replace(good, annotation=500)]))
     assert "date" not in one.values and one.values["lieu"] == "Lyon"
     assert agreement(one.values, other.values) == agreement(other.values, one.values) == 1.0
-    assert _true([other, replace(one, at=other.at + 1)]) == {1: other}
-    assert _true([one]) == {}
+    assert true_labels([other, replace(one, at=other.at + 1)]) == {1: other}
+    assert true_labels([one]) == {}
 
 
 class TestUnread:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.dashboard.exam import said
+from backend.dashboard.exam import blind_values
 from store.blind_readings import BlindReading, blind_readings, note_blind_reading
 from store.database import Store
 
@@ -28,5 +28,5 @@ def test_the_version_that_was_in_service_counts(store: Store) -> None:
     for version, name in (("base", "Ada"), ("v1", "Zoé"), ("v2", "Eve")):
         note_blind_reading(store, 7, reading("4", name, version))
     readings = blind_readings(store, 7)
-    assert said(readings, {4: "v1"}.get) == {4: {"beneficiaire": "Zoé"}}
-    assert said(readings, {}.get) == {4: {"beneficiaire": "Eve"}}
+    assert blind_values(readings, {4: "v1"}.get) == {4: {"beneficiaire": "Zoé"}}
+    assert blind_values(readings, {}.get) == {4: {"beneficiaire": "Eve"}}

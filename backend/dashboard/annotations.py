@@ -1,4 +1,4 @@
-"""The annotations of a project as the trial sees them, kept up to date without asking for everything again."""
+"""The annotations of a project as the trial sees them, brought up to date by asking for the changes alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORMAT = 4  # of the rows; in another one they are read again
 
 
 class Annotations:
-    """One project's annotations, with a copy in the store that only spares time."""
+    """One project's annotations. Their copy in the store only saves time: without it all are read again."""
 
     def __init__(self, store: Store, project: int) -> None:
         self._store, self._project = store, project
@@ -61,52 +61,54 @@ class Annotations:
     ) -> bool:
         """Ask Label Studio what changed; True if anything did. labels: how many it counts now (without skips).
 
-        Where its count and ours differ afterwards (a task was deleted, the project emptied) all is read again.
+        Where its count and ours differ afterwards (a task was deleted, the project emptied) everything is read again.
         Raises StudioError.
         """
+
+        # No list of changes tells of a deletion: only the numbers differ.
+        def uncounted() -> int:
+            return labels() - sum(not one.skipped for rows in self._by_task.values() for one in rows)
+
         whole = not self._since
         changed = self._read(studio, config, place, planted, self._since)
-        if labels() - self._count() != self._odd:  # people label while it is read
+        if uncounted() != self._odd:  # people label while it is read
             changed = self._read(studio, config, place, planted, self._since) or changed
-        if (odd := labels() - self._count()) != self._odd:
+        if (odd := uncounted()) != self._odd:
             if not whole:
                 changed = self._read(studio, config, place, planted, "") or changed
                 self._read(studio, config, place, planted, self._since)
-                odd = labels() - self._count()
+                odd = uncounted()
             # What still differs after everything was read is the server's own way of counting.
             self._odd = odd
         return changed
 
-    def _count(self) -> int:
-        return sum(not one.skipped for rows in self._by_task.values() for one in rows)
-
     def _read(
         self, studio: Studio, config: Config, place: Callable[[int], Place | None], planted: PlantedRecord, since: str
     ) -> bool:
+        # The time before the first page is read: what changes meanwhile is asked for again.
         began = datetime.fromtimestamp(time.time() - OVERLAP_SECONDS, UTC).isoformat().replace("+00:00", "Z")
         found: dict[int, list[TimedAnnotation]] = {}
         self.fetched = 0
         for task, labels in studio.changed_tasks(self._project, config, since):
             disputed = bool(disagreements(labels))
-            found[task] = [_slim(replace(one, disputed=disputed)) for one in work_of(labels, place, planted)]
+            found[task] = [
+                # No figure needs the values of other cheques than the exam's: without them the copy stays small.
+                # An exam cheque's ground truth may come through the API without an arm: others are compared with it.
+                replace(one, disputed=disputed)
+                if one.arm or one.exam
+                else replace(one, disputed=disputed, values={}, shown=None if one.shown is None else {})
+                for one in work_of(labels, place, planted)
+            ]
             self.fetched += 1
+        # Replaced as a whole: a page made meanwhile sees the old rows or the new ones, never some of each.
         before = self._by_task
         with self._lock:
             self._by_task = {**before, **found} if since else found
             self._by_task = {task: rows for task, rows in self._by_task.items() if rows}
         changed = {task for task in {*found, *({} if since else before)} if before.get(task) != self._by_task.get(task)}
         self._since = began
-        self._keep(changed, began)
-        return bool(changed)
-
-    def _keep(self, changed: set[int], since: str) -> None:
         gone = [task for task in changed if task not in self._by_task]
         kept = {task: [asdict(one) for one in self._by_task[task]] for task in changed if task in self._by_task}
         with suppress(StoreError):  # a full disk: the next process asks for everything again
-            update_annotation_copy(self._store, self._project, FORMAT, since, kept, gone)
-
-
-def _slim(one: TimedAnnotation) -> TimedAnnotation:
-    """Without what no figure needs: values of cheques that are not of the exam."""
-    # An exam cheque's ground truth may come through the API, from outside the trial: others are held against it.
-    return one if one.arm or one.exam else replace(one, values={}, shown=None if one.shown is None else {})
+            update_annotation_copy(self._store, self._project, FORMAT, began, kept, gone)
+        return bool(changed)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, made on the server; points carry their words for hovering, tables hold the numbers."""
+"""Charts as inline SVG, made on the server. Points carry words for hovering; the tables beside hold the numbers."""
 
 from __future__ import annotations
 
@@ -50,20 +50,30 @@ class Axis:
 
 
 def lines(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
-    """A line chart with a legend where there is more than one series; nothing where there is no point."""
+    """A line chart, with a legend where there is more than one series; empty where there is no point."""
     points = [point for one in series for point in one.points]
     if not points:
         return Markup("")
-    across = _Scale.of(x, [p.x for p in points], LEFT, WIDTH - RIGHT)
-    ends = [end for p in points for end in (p.y, p.low, p.high) if end is not None]
-    up = _Scale.of(y, ends, HEIGHT - BOTTOM, TOP)
-    body = [_grid(across, up, x, y)]
+    across = Scale.of(x, [p.x for p in points], LEFT, WIDTH - RIGHT)
+    heights = [end for p in points for end in (p.y, p.low, p.high) if end is not None]
+    up = Scale.of(y, heights, HEIGHT - BOTTOM, TOP)
+    body = [grid(across, up, x, y)]
     for one in series:
-        if one.smooth:
-            body.append(_band(one, across, up))
-        body.append(_path(one, across, up))
-        body += [_dot(one, point, across, up) for point in one.points if not one.smooth]
-    return _svg(title, Markup("").join(body), HEIGHT) + _legend(series)
+        ends = [(across(p.x), up(p.low), up(p.high)) for p in one.points if p.low is not None and p.high is not None]
+        if one.smooth and len(ends) >= 2:
+            edge = [f"{at:.1f} {high:.1f}" for at, _low, high in ends]
+            edge += [f"{at:.1f} {low:.1f}" for at, low, _high in ends[::-1]]
+            body.append(Markup('<path class="band {}" d="M{}Z"/>').format(one.kind, " L".join(edge)))
+        if one.joined and len(one.points) >= 2:
+            at = " L".join(f"{across(point.x):.1f} {up(point.y):.1f}" for point in one.points)
+            body.append(Markup('<path class="line {}" d="M{}"/>').format(one.kind, at))
+        if not one.smooth:
+            body += [dot(one, point, across, up) for point in one.points]
+    drawn = svg(title, Markup("").join(body), HEIGHT)
+    if len(series) < 2:
+        return drawn
+    keys = Markup("").join(Markup('<li><i class="{}"></i>{}</li>').format(one.kind, one.name) for one in series)
+    return drawn + Markup('<ul class="legend">{}</ul>').format(keys)
 
 
 def bars(title: str, rows: Sequence[tuple[str, float, str]], kind: str = "a", most: float | None = None) -> Markup:
@@ -74,6 +84,7 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]], kind: str = "a", mo
     room = WIDTH - LABEL - END
     body = []
     for number, (name, value, told) in enumerate(rows):
+        short = name if len(name) <= 22 else name[:21] + "…"
         y, length = number * STEP, max(0.0, min(1.0, value / longest)) * room
         body.append(
             Markup(
@@ -83,46 +94,22 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]], kind: str = "a", mo
                 '<rect class="bar {kind}" x="{label}" y="{y}" width="{length:.1f}" height="{bar}" rx="3"/>'
                 '<text x="{end}" y="{base}">{told}</text></g>'
             ).format(
-                words=f"{name}: {told}", name=_short(name), told=told, kind=kind, length=length, room=room, bar=BAR,
+                words=f"{name}: {told}", name=short, told=told, kind=kind, length=length, room=room, bar=BAR,
                 y=y, base=y + 14, label=LABEL, left=LABEL - 8, end=LABEL + room + 8,
             )
         )  # fmt: skip
-    return _svg(title, Markup("").join(body), len(rows) * STEP)
+    return svg(title, Markup("").join(body), len(rows) * STEP)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 22 else name[:21] + "…"
-
-
-def _svg(title: str, body: Markup, height: int) -> Markup:
+def svg(title: str, body: Markup, height: int) -> Markup:
+    """The drawing as an element of the page."""
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="group" aria-label="{}">{}</svg>').format(
         WIDTH, height, title, body
     )
 
 
-def _legend(series: Sequence[Series]) -> Markup:
-    if len(series) < 2:
-        return Markup("")
-    keys = Markup("").join(Markup('<li><i class="{}"></i>{}</li>').format(one.kind, one.name) for one in series)
-    return Markup('<ul class="legend">{}</ul>').format(keys)
-
-
-def _path(series: Series, across: _Scale, up: _Scale) -> Markup:
-    if not series.joined or len(series.points) < 2:
-        return Markup("")
-    at = " L".join(f"{across(point.x):.1f} {up(point.y):.1f}" for point in series.points)
-    return Markup('<path class="line {}" d="M{}"/>').format(series.kind, at)
-
-
-def _band(series: Series, across: _Scale, up: _Scale) -> Markup:
-    ends = [(across(p.x), up(p.low), up(p.high)) for p in series.points if p.low is not None and p.high is not None]
-    if len(ends) < 2:
-        return Markup("")
-    edge = [f"{x:.1f} {high:.1f}" for x, _low, high in ends] + [f"{x:.1f} {low:.1f}" for x, low, _high in ends[::-1]]
-    return Markup('<path class="band {}" d="M{}Z"/>').format(series.kind, " L".join(edge))
-
-
-def _dot(series: Series, point: Point, across: _Scale, up: _Scale) -> Markup:
+def dot(series: Series, point: Point, across: Scale, up: Scale) -> Markup:
+    """A point with its interval, its words and its link."""
     x, y = across(point.x), up(point.y)
     whisker = Markup("")
     if point.low is not None and point.high is not None:
@@ -132,6 +119,7 @@ def _dot(series: Series, point: Point, across: _Scale, up: _Scale) -> Markup:
     dot = Markup('<circle class="dot {}{}" cx="{:.1f}" cy="{:.1f}" r="5"/>').format(
         series.kind, " hollow" if point.hollow else "", x, y
     )
+    # Focusable: who uses no mouse, or cannot see the chart, gets the same words.
     told = escape(point.told)
     if point.href:
         return Markup('{}<a class="point" href="{}" aria-label="{}" data-told="{}">{}</a>').format(
@@ -142,7 +130,8 @@ def _dot(series: Series, point: Point, across: _Scale, up: _Scale) -> Markup:
     )
 
 
-def _grid(across: _Scale, up: _Scale, x: Axis, y: Axis) -> Markup:
+def grid(across: Scale, up: Scale, x: Axis, y: Axis) -> Markup:
+    """Grid lines, ticks and the names of both axes."""
     parts = []
     for tick in up.ticks:
         at = up(tick)
@@ -165,8 +154,8 @@ def _grid(across: _Scale, up: _Scale, x: Axis, y: Axis) -> Markup:
 
 
 @dataclass(frozen=True)
-class _Scale:
-    """From the data's units to pixels."""
+class Scale:
+    """From the data's units to pixels: a value -> its place between `start` and `end`."""
 
     low: float
     high: float
@@ -176,13 +165,19 @@ class _Scale:
     ticks: tuple[float, ...]
 
     @classmethod
-    def of(cls, axis: Axis, values: Sequence[float], start: float, end: float) -> _Scale:
+    def of(cls, axis: Axis, values: Sequence[float], start: float, end: float) -> Scale:
         low = axis.low if axis.low is not None else min(values)
         high = axis.high if axis.high is not None else max(values)
+        # A logarithmic axis has the ends and the ticks that are given: rates have their own usual steps.
         if axis.log:
             low, high = math.log10(low), math.log10(high)
             return cls(low, high if high > low else low + 1, start, end, True, tuple(axis.ticks))
-        step = _step((high - low) or abs(high) or 1.0)
+
+        # A step of 1, 2 or 5 times a power of ten, so that about five ticks fit.
+        rough = ((high - low) or abs(high) or 1.0) / 5
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
+        # Without ticks of its own an axis ends at whole steps.
         if not axis.ticks:
             low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
         high = high if high > low else low + step
@@ -191,12 +186,6 @@ class _Scale:
         return cls(low, high, start, end, False, ticks)
 
     def __call__(self, value: float) -> float:
+        # A rate of 0 has no logarithm.
         at = math.log10(max(value, 1e-12)) if self.log else value
         return self.start + (self.end - self.start) * (at - self.low) / (self.high - self.low)
-
-
-def _step(span: float) -> float:
-    """1, 2 or 5 times a power of ten, so that about five ticks fit."""
-    rough = span / 5
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)

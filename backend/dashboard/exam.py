@@ -1,4 +1,4 @@
-"""What is on disk about the exam: the champion's readings of it, and what was kept from blind annotators."""
+"""The exam: how the champion read it, and what was kept from the annotators of its blind cheques."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from study.timed_annotation import TimedAnnotation
 
 @dataclass(frozen=True)
 class Graded:
-    """The exam as one version read it. confidence, right: n x fields; a cheque with a "?" has confidence NEVER.
+    """The exam as one version read it. confidence, right: n x fields; a field read as "?" has confidence NEVER.
 
     right is NaN where the truth of a field is not known: that value, and that cheque as a whole, are not counted.
-    tasks: those that were judged when the version was made. later: how many were labelled since, the last of the rows.
+    tasks: those that were judged when the version was made. later: how many were labelled since; they come last.
     """
 
     fields: tuple[str, ...]
@@ -42,6 +42,7 @@ class Graded:
         return np.asarray(self.confidence[known].min(axis=1)), np.asarray(self.right[known].all(axis=1), bool)
 
     def field(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Confidence and rightness of one field, where its truth is known."""
         column = self.fields.index(name)
         known = ~np.isnan(self.right[:, column])
         return self.confidence[known, column], self.right[known, column] == 1
@@ -51,20 +52,28 @@ NOTHING = Graded((), np.zeros((0, 0)), np.zeros((0, 0)))
 
 
 def graded(version: Version | None) -> Graded:
-    """From the version's report; nothing where it has none, or an older one without confidences."""
+    """From the version's report; NOTHING where there is no report, or an older one without confidences."""
     if version is None:
         return NOTHING
     try:
         report = json.loads((version.path / "report" / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return NOTHING
-    cheques = [one for one in report.get("cheques") or () if _is_graded(one)]
+    cheques = [
+        one
+        for one in report.get("cheques") or ()
+        if isinstance(one, dict) and isinstance(one.get("right"), dict) and isinstance(one.get("confidence"), dict)
+    ]
     if not cheques:
         return NOTHING
     fields = tuple(dict.fromkeys(name for one in cheques for name in one["right"]))
+
+    def confidence(one: dict[str, Any], name: str) -> float:
+        return NEVER if name in one.get("unreadable", ()) else float(one["confidence"].get(name) or 0.0)
+
     return Graded(
         fields,
-        np.array([[_confidence(one, name) for name in fields] for one in cheques], float),
+        np.array([[confidence(one, name) for name in fields] for one in cheques], float),
         np.array([[one["right"].get(name, np.nan) for name in fields] for one in cheques], float),
         frozenset(str(one.get("id", "")) for one in cheques),
     )
@@ -75,11 +84,12 @@ def with_later(
 ) -> Graded:
     """The exam of the report, and the exam cheques labelled since, as far as the version's readings of them are kept.
 
-    Whatever a version is promoted for, it has not been chosen by these. read: tasks -> what the version read on them.
+    These later ones had no part in the version's promotion. read: tasks -> what the version read on them.
     """
+    # A report of another form: its fields are not those that are labelled now.
     if judged.fields and set(judged.fields) != set(form.names):
         return judged
-    true = {task: one for task, one in _true(work).items() if str(task) not in judged.tasks}
+    true = {task: one for task, one in true_labels(work).items() if str(task) not in judged.tasks}
     readings = read(sorted(true))
     fields = judged.fields or form.names
     confidence, right = [], []
@@ -99,37 +109,30 @@ def with_later(
     )
 
 
-def _true(work: Sequence[TimedAnnotation]) -> dict[int, TimedAnnotation]:
+def true_labels(work: Sequence[TimedAnnotation]) -> dict[int, TimedAnnotation]:
     """The true label of each exam cheque: the one marked ground truth, else the latest that can be used whole."""
     found: dict[int, TimedAnnotation] = {}
+    # The last one wins: ground truth over the rest, then the later label.
     for one in sorted(work, key=lambda one: (one.ground_truth, one.at, one.annotation)):
-        whole = set(one.faults.values()) <= {"no_field"}  # which says nothing of the form's own fields
+        whole = set(one.faults.values()) <= {"no_field"}  # a name that the form does not have harms no field of it
         if one.exam and not one.skipped and not one.ambiguous and whole:
             found[one.task] = one
     return found
 
 
-def _is_graded(one: Any) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("right"), dict) and isinstance(one.get("confidence"), dict)
-
-
-def _confidence(one: dict[str, Any], name: str) -> float:
-    if name in one.get("unreadable", ()):
-        return NEVER
-    return float(one["confidence"].get(name) or 0.0)
-
-
-def said(readings: Iterable[BlindReading], version_shown: Callable[[int], str | None]) -> dict[int, dict[str, str]]:
-    """What the reader would have said on blind cheques, by task: the version that was in service when it was labelled.
+def blind_values(
+    readings: Iterable[BlindReading], version_shown: Callable[[int], str | None]
+) -> dict[int, dict[str, str]]:
+    """What was kept from the annotators of blind cheques, by task: the values of the version then in service.
 
     version_shown: the version of the (empty) prediction that the annotator started from.
     """
     by_version: dict[int, dict[str, dict[str, str]]] = {}
     for one in readings:
-        with suppress(ValueError):  # a task that is no task of Label Studio
+        with suppress(ValueError):  # a task whose name is no id of Label Studio's
             by_version.setdefault(int(one.task), {})[one.version] = one.values
     found = {}
     for task, versions in by_version.items():
-        shown = version_shown(task)
-        found[task] = versions.get(shown or "", next(reversed(versions.values())))
+        newest = next(reversed(versions.values()))
+        found[task] = versions.get(version_shown(task) or "", newest)
     return found

@@ -30,6 +30,7 @@ class Catalogs(Domain):  # type: ignore[misc]
     """Translations from `translations/<language>.po`; English stands in the code."""
 
     def get_translations(self) -> NullTranslations:
+        # flask-babel's own wants .mo files; from the .po there is no step that an installation could forget.
         language = str(get_locale())
         if language not in self.cache:
             self.cache[language] = load(language)
@@ -51,7 +52,12 @@ def load(language: str) -> NullTranslations:
 
 def speak(app: Flask) -> Catalogs:
     """Give the application its languages: `?lang=`, then the cookie of a former choice, then the browser's own."""
-    Babel(app, default_locale="fr", locale_selector=_language)
+
+    def choose() -> str:
+        asked = request.args.get("lang") or request.cookies.get("lang") or ""
+        return asked if asked in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "fr"
+
+    Babel(app, default_locale="fr", locale_selector=choose)
     return Catalogs()
 
 
@@ -60,16 +66,12 @@ def say(message: str, **values: object) -> str:
     return str(gettext(message, **values))
 
 
-def _language() -> str:
-    asked = request.args.get("lang") or request.cookies.get("lang") or ""
-    return asked if asked in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "fr"
-
-
 def language() -> str:
     return str(get_locale())
 
 
 def number(value: float, digits: int = 0) -> str:
+    # -0.0 plus 0.0 is 0.0: people do not write "-0".
     return str(format_decimal(round(value, digits) + 0.0, format="#,##0." + "0" * digits if digits else "#,##0"))
 
 
@@ -103,6 +105,7 @@ def duration(seconds: float) -> str:
     return say("%(n)s min", n=number(seconds / 60))
 
 
+# Functions: the language is known only within a request.
 FIELD_NAMES: dict[str, Callable[[], str]] = {
     "montant_numerique": lambda: say("Amount in figures"),
     "montant_lettres": lambda: say("Amount in words"),

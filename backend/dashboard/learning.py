@@ -16,7 +16,7 @@ from study.metrics import Estimate
 
 @dataclass(frozen=True)
 class Target:
-    """An exact match, and the lessons it takes in all; None beyond what these versions show."""
+    """An exact match, and the lessons it takes in all with their range; None beyond what these versions show."""
 
     exact: float
     labels: int | None
@@ -26,7 +26,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Expected:
-    """The fitted curve. labels: lessons now; gain: of `more` of them; horizon: nothing is said of what lies beyond.
+    """The fitted curve. labels: lessons now; gain: what `more` lessons bring; horizon: lessons up to which it speaks.
 
     along: (lessons, exact match). paired: versions were compared cheque by cheque.
     """
@@ -43,7 +43,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Learning:
-    """own: each version's (and the `base`'s) exact match by itself. expected or lack: what is missing, have, needed."""
+    """own: the exact match of each version, and of the `base`. exam: on how many cheques it was measured.
+
+    expected: the curve; without it `lack` says what is missing, how many there are and how many are needed.
+    """
 
     own: Mapping[str, Estimate] = field(default_factory=dict)
     exam: Mapping[str, int] = field(default_factory=dict)
@@ -55,37 +58,36 @@ NOTHING_LEARNT = Learning()
 
 
 def learning_of(store: Store, project: int) -> Learning:
-    """Nothing where it is not there yet, or of another release: the next version writes it again."""
+    """NOTHING_LEARNT where there is no curve yet, or one of another release: the next version writes it again."""
     try:
         content = mark(store, project, CURVE)
         points = {str(one["version"]): one for one in content["points"]}
-        lack = content.get("lack")
+        lack, expected = content.get("lack"), None
+        if content["enough"]:
+            expected = Expected(
+                labels=int(content["labels"]),
+                now=estimate(content["now"]),
+                more=int(content["more"]),
+                gain=estimate(content["gain"]),
+                horizon=int(content["horizon"]),
+                targets=tuple(
+                    Target(float(one["target"]), one["labels"], one["low"], one["high"])
+                    for one in content["targets"]
+                    if not one["reached"]
+                ),
+                along=tuple((int(one["labels"]), estimate(one)) for one in content["curve"]),
+                paired=content["method"] == "paired",
+            )
         return Learning(
-            own={name: _estimate(one, "mean") for name, one in points.items()},
+            own={name: estimate(one, "mean") for name, one in points.items()},
             exam={name: int(one["exam"]) for name, one in points.items()},
-            expected=_expected(content) if content["enough"] else None,
+            expected=expected,
             lack=(str(lack["what"]), int(lack["have"]), int(lack["needed"])) if lack else None,
         )
     except (StoreError, ValueError, KeyError, TypeError, AttributeError):
         return NOTHING_LEARNT
 
 
-def _expected(content: dict[str, Any]) -> Expected:
-    return Expected(
-        labels=int(content["labels"]),
-        now=_estimate(content["now"]),
-        more=int(content["more"]),
-        gain=_estimate(content["gain"]),
-        horizon=int(content["horizon"]),
-        targets=tuple(
-            Target(float(one["target"]), one["labels"], one["low"], one["high"])
-            for one in content["targets"]
-            if not one["reached"]
-        ),
-        along=tuple((int(one["labels"]), _estimate(one)) for one in content["curve"]),
-        paired=content["method"] == "paired",
-    )
-
-
-def _estimate(one: dict[str, Any], key: str = "value") -> Estimate:
+def estimate(one: dict[str, Any], key: str = "value") -> Estimate:
+    """An estimate from its JSON; `key` names its mean."""
     return Estimate(float(one[key]), float(one["low"]), float(one["high"]))

@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from PIL.Image import Image
 from werkzeug.exceptions import BadRequest, NotFound
 
-from backend.dashboard import actions, i18n, settings_form, view, view_learning, view_left_out, view_reader
+from backend.dashboard import actions, i18n, view, view_learning, view_left_out, view_reader
 from backend.dashboard.figures import PATIENCE_SECONDS, FigureCache, Figures
 from backend.dashboard.status import loop_of
 from backend.dashboard.view import Section
@@ -57,14 +57,15 @@ class Wishes:
 
         names = request.args.get("names", "off")
         return cls(
-            _project(settings),
+            asked_project(settings),
             one_of("misread", MISREADS, 0.01),
             one_of("level", LEVELS, 0.95),
             names if names in NAMES else "off",
         )
 
 
-def _project(settings: Settings) -> int:
+def asked_project(settings: Settings) -> int:
+    """The project that the request names, else the first one served (0 where there is none). Raises BadRequest."""
     known = served(settings)
     asked = request.values.get("project")
     if asked is None:
@@ -83,7 +84,7 @@ def register(
     connection: redis.Redis,
     desk: FigureCache | None = None,
 ) -> FigureCache:
-    """Put the page at `/` of an application that has its auth already; returns the desk that keeps the figures.
+    """Put the page at `/` of an application that has its auth already; returns the cache of its figures.
 
     fetch: an image's URL, a project -> the image; raises BadImage, StudioError.
     """
@@ -92,9 +93,9 @@ def register(
     pages = Blueprint(
         "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
     )
-    site = _Site(settings, desk, connection, fetch)
+    site = Site(settings, desk, connection, fetch)
     pages.before_request(catalogs.as_default)
-    pages.after_request(_guarded)
+    pages.after_request(guarded)
     pages.add_url_rule("/dashboard/live.json", "live", site.live)
     pages.add_url_rule("/dashboard/<section>.csv", "table", site.table)
     pages.add_url_rule("/dashboard/picture/<int:project>/<int:task>", "picture", site.picture)
@@ -103,48 +104,48 @@ def register(
     pages.add_url_rule("/dashboard/actions/<action>", "act", site.act, methods=["POST"])
     pages.add_url_rule("/dashboard/settings", "settings", site.settings)
     pages.add_url_rule("/dashboard/settings", "save", site.save, methods=["POST"])
-    pages.register_error_handler(BadRequest, lambda error: (_plain(error.description), 400))
-    pages.register_error_handler(NotFound, lambda error: (_plain(error.description), 404))
+    pages.register_error_handler(BadRequest, lambda error: (plain(error.description), 400))
+    pages.register_error_handler(NotFound, lambda error: (plain(error.description), 404))
     app.register_blueprint(pages)
 
+    # `/` belongs to no blueprint: its language and its headers are set by hand.
     def page() -> Response:
         catalogs.as_default()
-        return _guarded(site.page())
+        return guarded(site.page())
 
-    _put_at_root(app, page)
-    return desk
-
-
-def _put_at_root(app: Flask, page: Callable[[], Response]) -> None:
-    """label-studio-ml answers `/` with its health route; that stays at /health alone."""
-    health = app.view_functions.get("health")
+    # label-studio-ml answers `/` with its health route; that stays at /health alone.
+    health: Callable[[], Any] | None = app.view_functions.get("health")
     if health is None:
         app.add_url_rule("/", "root", page)
     else:
-        beside: Callable[[], Any] = health
+        beside = health
         app.view_functions["health"] = lambda: page() if request.path == "/" else beside()
+    return desk
 
 
-def _home(**query: str | int) -> str:
-    """The page's own address."""
+def home(**query: str | int) -> str:
+    """The page's own address, also where a proxy serves it under a path."""
     return f"{request.script_root}/" + (f"?{urlencode(query)}" if query else "")
 
 
-def _guarded(answer: Response) -> Response:
+def guarded(answer: Response) -> Response:
+    """The answer with the headers that keep other sites, and other people's caches, away from it."""
     answer.headers.setdefault("Content-Security-Policy", POLICY)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "same-origin"
+    # The figures and cheques are for who is logged in: no shared cache may keep them.
     if request.endpoint != "dashboard.static":
         answer.headers.setdefault("Cache-Control", "private, no-cache")
     return answer
 
 
-def _plain(line: str | None) -> Response:
+def plain(line: str | None) -> Response:
+    """A line for people, not a page."""
     return Response(f"{line}\n", mimetype="text/plain")
 
 
-class _Site:
-    """The views; what they know of the world is handed to them."""
+class Site:
+    """The views, with what they know of the world: settings, figures, Redis, and images by `fetch`."""
 
     def __init__(
         self, settings: Settings, desk: FigureCache, connection: redis.Redis, fetch: Callable[[str, int], Image]
@@ -152,11 +153,20 @@ class _Site:
         self._settings = settings
         self._desk = desk
         self._redis = connection
-        self._fetch = fetch
         self._tokens = actions.Tokens()
-        self._picture = lru_cache(maxsize=64)(self._thumbnail)
+
+        @lru_cache(maxsize=64)
+        def thumbnail(project: int, url: str) -> bytes:
+            image = fetch(url, project).convert("RGB")
+            image.thumbnail(PICTURE)
+            out = io.BytesIO()
+            image.save(out, "JPEG", quality=60, optimize=True)
+            return out.getvalue()
+
+        self._thumbnail = thumbnail
 
     def page(self) -> Response:
+        """The page itself; with `?print`, as one file with styles and pictures inside."""
         wishes = Wishes.of_request(self._settings)
         printed = "print" in request.args
         figures = self._desk.figures(wishes.project, 120.0 if printed else PATIENCE_SECONDS)
@@ -173,10 +183,10 @@ class _Site:
             choices={"misread": MISREADS, "level": LEVELS, "names": NAMES},
             printed=printed,
             style=(Path(__file__).parent / "static" / "dashboard.css").read_text() if printed else "",
-            picture=self._inlined if printed else None,
+            picture=self.inlined if printed else None,
             has_report=view_learning.has_report,
             i18n=i18n,
-            home=_home,
+            home=home,
         )
         answer = make_response(html)
         if "lang" in request.args:
@@ -184,7 +194,9 @@ class _Site:
         return answer
 
     def live(self) -> Response:
+        """What the open page asks for: the line at its top, and whether the rest has changed."""
         wishes = Wishes.of_request(self._settings)
+        # Every open page asks every five seconds: the answer never waits for Label Studio.
         figures = self._desk.figures(wishes.project, 0.0)
         loop = loop_of(self._redis, self._settings, wishes.project)
         line = render_template("live.html", figures=figures, loop=loop, i18n=i18n)
@@ -198,18 +210,20 @@ class _Site:
         if found is None:
             raise NotFound(f"no table {section[:40]}")
         text = io.StringIO()
+        # A semicolon, for the comma is the decimal point of French spreadsheets.
         writer = csv.writer(text, delimiter=";")
         writer.writerow(found.head)
-        writer.writerows([_inert(cell) for cell in row] for row in found.rows)
+        # Names of fields come from outside: an apostrophe in front keeps a spreadsheet from running them as formulas.
+        formulas = ("=", "+", "@", "\t")
+        writer.writerows([f"'{cell}" if cell.startswith(formulas) else cell for cell in row] for row in found.rows)
         headers = {"Content-Disposition": f'attachment; filename="chequemate-{wishes.project}-{section}.csv"'}
-        # With a byte-order mark, without which spreadsheets take UTF-8 for something else.
+        # Without a byte-order mark spreadsheets do not take it for UTF-8.
         return Response("\ufeff" + text.getvalue(), mimetype="text/csv; charset=utf-8", headers=headers)
 
     def picture(self, project: int, task: int) -> Response:
-        """A small picture of one of the cheques on the page, and of no other."""
         try:
             return Response(
-                self._picture(project, self._image(project, task)),
+                self._jpeg(project, task),
                 mimetype="image/jpeg",
                 headers={"Cache-Control": "private, max-age=3600"},
             )
@@ -217,6 +231,7 @@ class _Site:
             raise NotFound(str(error)) from None
 
     def report(self, project: int, version: str) -> Response:
+        """The report that the trainer wrote for a version."""
         try:
             path = Versions(Store.of(self._settings), project).get(version).path / "report" / "report.html"
         except VersionError as error:
@@ -232,47 +247,34 @@ class _Site:
 
     def ask(self, action: str) -> str:
         """What will happen, and a button for it."""
-        wanted = actions.wanted(action, request.args.get("version", ""), _project(self._settings))
-        return render_template(
-            "confirm.html",
-            wanted=wanted,
-            token=self._tokens.make(actions.who()),
-            error="",
-            home=_home,
-            language=i18n.language,
-        )
+        wanted = actions.asked_action(action, request.args.get("version", ""), asked_project(self._settings))
+        return self._form("confirm.html", wanted=wanted, error="")
 
     def act(self, action: str) -> ResponseReturnValue:
         self._tokens.check(request.form.get("token", ""), actions.who())
-        wanted = actions.wanted(action, request.form.get("version", ""), _project(self._settings))
+        wanted = actions.asked_action(action, request.form.get("version", ""), asked_project(self._settings))
         error = actions.carry_out(wanted, self._settings, self._redis, request.form.get("why", "").strip())
         if error:
-            token = self._tokens.make(actions.who())
-            return render_template(
-                "confirm.html", wanted=wanted, token=token, error=error, home=_home, language=i18n.language
-            ), 409
-        return Response(status=303, headers={"Location": _home(project=wanted.project, done=action)})
+            return self._form("confirm.html", wanted=wanted, error=error), 409
+        return Response(status=303, headers={"Location": home(project=wanted.project, done=action)})
 
     def settings(self) -> str:
-        return self._settings_page(_project(self._settings), "")
+        project = asked_project(self._settings)
+        fields = actions.setting_fields(self._settings, project)
+        return self._form("settings.html", project=project, fields=fields, error="")
 
     def save(self) -> ResponseReturnValue:
         self._tokens.check(request.form.get("token", ""), actions.who())
-        project = _project(self._settings)
-        if error := settings_form.take(self._settings, project, request.form):
-            return self._settings_page(project, error), 409
-        return Response(status=303, headers={"Location": _home(project=project, done="settings")})
+        project = asked_project(self._settings)
+        if error := actions.save_settings(self._settings, project, request.form):
+            fields = actions.setting_fields(self._settings, project)
+            return self._form("settings.html", project=project, fields=fields, error=error), 409
+        return Response(status=303, headers={"Location": home(project=project, done="settings")})
 
-    def _settings_page(self, project: int, error: str) -> str:
-        return render_template(
-            "settings.html",
-            project=project,
-            fields=settings_form.fields_of(self._settings, project),
-            token=self._tokens.make(actions.who()),
-            error=error,
-            home=_home,
-            language=i18n.language,
-        )
+    def _form(self, template: str, **shown: Any) -> str:
+        """A page with a form, and in it the token that proves that the form comes from here."""
+        token = self._tokens.make(actions.who())
+        return render_template(template, token=token, home=home, language=i18n.language, **shown)
 
     def _sections(self, figures: Figures, wishes: Wishes) -> list[Section]:
         report = url_for("dashboard.report", project=wishes.project, version="VERSION")
@@ -291,30 +293,17 @@ class _Site:
         ]
         return [section for section in sections if section]
 
-    def _image(self, project: int, task: int) -> str:
-        for one in self._desk.figures(project, 0.0).uncertain if project in served(self._settings) else ():
-            if one.task == task:
-                return one.image
-        raise NotFound(f"task {task} is not on the page")
+    def _jpeg(self, project: int, task: int) -> bytes:
+        """A small picture of a cheque on the page, and of no other. Raises NotFound, BadImage, StudioError."""
+        shown = self._desk.figures(project, 0.0).uncertain if project in served(self._settings) else ()
+        url = next((one.image for one in shown if one.task == task), None)
+        if url is None:
+            raise NotFound(f"task {task} is not on the page")
+        return self._thumbnail(project, url)
 
-    def _thumbnail(self, project: int, url: str) -> bytes:
-        image = self._fetch(url, project).convert("RGB")
-        image.thumbnail(PICTURE)
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=60, optimize=True)
-        return out.getvalue()
-
-    def _inlined(self, project: int, task: int) -> str:
+    def inlined(self, project: int, task: int) -> str:
+        """The picture as part of the page itself, for printing; empty where there is none."""
         try:
-            return (
-                "data:image/jpeg;base64,"
-                + base64.b64encode(self._picture(project, self._image(project, task))).decode()
-            )
+            return "data:image/jpeg;base64," + base64.b64encode(self._jpeg(project, task)).decode()
         except (BadImage, StudioError, NotFound):
             return ""
-
-
-def _inert(cell: Any) -> str:
-    """A cell that a spreadsheet will not run: names of fields come from outside."""
-    text = str(cell)
-    return f"'{text}" if text[:1] in ("=", "+", "@", "\t") else text

@@ -20,7 +20,7 @@ from worker.queue import RETRAIN
 
 
 class Measures(Collector):
-    """What the desk knows at the moment of asking; nothing that Label Studio would have to be waited for."""
+    """What is known at the moment of asking; no scrape waits for Label Studio."""
 
     def __init__(self, settings: Settings, desk: FigureCache, connection: redis.Redis) -> None:
         self._settings = settings
@@ -35,7 +35,7 @@ class Measures(Collector):
         projects = served(self._settings)
         found = {project: self._desk.figures(project, 0.0) for project in projects}
         yield from measured(found)
-        training = _gauge("training_share", "how much of a training is done; absent while none runs", "project")
+        training = gauge("training_share", "how much of a training is done; absent while none runs", "project")
         for project in projects:
             for job in loop_of(self._redis, self._settings, project).jobs:
                 if job.name == RETRAIN and job.status == "started":
@@ -44,21 +44,21 @@ class Measures(Collector):
 
 
 def measured(found: dict[int, Figures]) -> Iterator[Metric]:
-    """By project. The saving is given only while there is enough to say it."""
-    labels = _gauge("labels", "labelled cheques", "project")
-    exam = _gauge("trial_cheques", "exam cheques compared, after cleaning", "project", "arm")
-    corrected = _gauge("corrected_labels", "labels with a corrected field", "project")
-    accepted = _gauge("acceptance", "share of pre-labels left as shown", "project", "field")
-    worked = _gauge("annotation_seconds", "annotation time on record, idle tabs at their cap", "project")
-    saved = _gauge("saved_seconds", "seconds saved a cheque: mean and ends of the 95 % interval", "project", "end")
-    dropped = _gauge("dropped_annotations", "annotations left out of the comparison", "project", "reason")
-    planted = _gauge("planted_errors", "planted errors shown to people", "project", "outcome")
-    unusable = _gauge("unusable_labels", "labels that cannot be used as they are, by why", "project", "reason")
-    unread = _gauge("unreadable_images", "tasks whose cheque cannot be read, by why", "project", "reason")
-    skipped = _gauge("skipped_cheques", "cheques that every annotator skipped", "project")
-    disputed = _gauge("disputed_cheques", "cheques on which annotators disagree", "project")
-    versions = _gauge("versions", "trained versions", "project", "decision")
-    exact = _gauge("exact_match", "mean exact match on the exam", "project", "version")
+    """By project. The time saved is given only once the trial has enough cheques."""
+    labels = gauge("labels", "labelled cheques", "project")
+    exam = gauge("trial_cheques", "exam cheques compared, after cleaning", "project", "arm")
+    corrected = gauge("corrected_labels", "labels with a corrected field", "project")
+    accepted = gauge("acceptance", "share of pre-labels left as shown", "project", "field")
+    worked = gauge("annotation_seconds", "annotation time on record, idle tabs at their cap", "project")
+    saved = gauge("saved_seconds", "seconds saved a cheque: mean and ends of the 95 % interval", "project", "end")
+    dropped = gauge("dropped_annotations", "annotations left out of the comparison", "project", "reason")
+    planted = gauge("planted_errors", "planted errors shown to people", "project", "outcome")
+    unusable = gauge("unusable_labels", "labels that cannot be used as they are, by why", "project", "reason")
+    unread = gauge("unreadable_images", "tasks whose cheque cannot be read, by why", "project", "reason")
+    skipped = gauge("skipped_cheques", "cheques that every annotator skipped", "project")
+    disputed = gauge("disputed_cheques", "cheques on which annotators disagree", "project")
+    versions = gauge("versions", "trained versions", "project", "decision")
+    exact = gauge("exact_match", "mean exact match on the exam", "project", "version")
     for project, figures in found.items():
         name, savings = str(project), figures.savings
         labels.add_metric([name], figures.labels)
@@ -73,6 +73,7 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
         planted.add_metric([name, "corrected"], seen.count)
         planted.add_metric([name, "left"], seen.n - seen.count)
         faults = Counter(str(fault) for one in figures.left_out.faulty for fault in {*one.faults.values()})
+        # Zeros too: an alert on growth needs the value before the first one.
         for fault in FAULTS:
             unusable.add_metric([name, fault], faults[fault])
         reasons = Counter(one.why for one in figures.unread)
@@ -96,5 +97,6 @@ def measured(found: dict[int, Figures]) -> Iterator[Metric]:
     yield from (unusable, unread, skipped, disputed)
 
 
-def _gauge(name: str, help: str, *labels: str) -> GaugeMetricFamily:
+def gauge(name: str, help: str, *labels: str) -> GaugeMetricFamily:
+    """A metric of Chequemate, without samples so far."""
     return GaugeMetricFamily(f"chequemate_{name}", help, labels=labels)

@@ -13,7 +13,7 @@ from backend.dashboard.learning import NOTHING_LEARNT, Learning, learning_of
 from cheques.settings import Settings
 from store.database import Store
 from store.projects import settings_of
-from store.versions import Version, VersionError, Versions
+from store.versions import Version, Versions
 from worker.queue import (
     PRELABEL,
     QUEUES,
@@ -29,7 +29,7 @@ from worker.queue import (
 
 @dataclass(frozen=True)
 class Job:
-    """What a job says of itself. seconds_left: None where it does not say. follows: another one waits for it to end."""
+    """What a job says of itself. seconds_left: None where it says none. follows: another one waits for it to end."""
 
     name: str
     status: str
@@ -47,7 +47,7 @@ class Job:
 class Loop:
     """next_in: labels to the next retraining. away: why queue and workers are unknown, or empty.
 
-    failures: of the last jobs, as far as none of the same name has gone well since.
+    failures: of the last jobs, unless one of the same name has succeeded since.
     """
 
     next_in: int
@@ -64,6 +64,7 @@ class Loop:
         return any(job.name == RETRAIN and job.follows for job in self.jobs)
 
     def as_json(self) -> dict[str, Any]:
+        """For the script of the open page."""
         return {
             "next_in": self.next_in,
             "workers": self.workers,
@@ -85,15 +86,22 @@ class Loop:
 
 
 def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
-    """Asked afresh each time: six short questions to Redis."""
+    """Asks Redis six short questions each time."""
     every = settings_of(Store.of(settings), settings, project).retrain_every
     try:
         next_in = labels_needed(connection, project, every)
-        jobs = tuple(job for name in (RETRAIN, PRELABEL) if (job := _job(connection, name, project)))
+        jobs = []
+        for name in (RETRAIN, PRELABEL):
+            if (said := progress_of(connection, name, project)) is not None:
+                # A job writes what it likes of its progress: what is no number is not shown.
+                numbers = (said.get(about) for about in ("done", "total", "seconds_left"))
+                done, total, left = (one if isinstance(one, int | float) else None for one in numbers)
+                status, follows = str(said.get("status", "")), bool(said.get("follows"))
+                jobs.append(Job(name, status, int(done or 0), int(total or 0), left, follows))
         all_queues = queues(connection, QUEUES)
         return Loop(
             next_in=next_in,
-            jobs=jobs,
+            jobs=tuple(jobs),
             workers=Worker.count(connection=connection),
             waiting=sum(queue.count for queue in all_queues),
             failed=sum(int(connection.zcard(queue.failed_job_registry.key)) for queue in all_queues),  # type: ignore[arg-type]
@@ -103,19 +111,9 @@ def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
         return Loop(every, (), 0, 0, 0, away="Redis does not answer: start it, or set REDIS_URL")
 
 
-def _job(connection: redis.Redis, name: str, project: int) -> Job | None:
-    told = progress_of(connection, name, project)
-    if told is None:
-        return None
-    done, total, left = (
-        one if isinstance(one := told.get(about), int | float) else None for about in ("done", "total", "seconds_left")
-    )
-    return Job(name, str(told.get("status", "")), int(done or 0), int(total or 0), left, bool(told.get("follows")))
-
-
 @dataclass(frozen=True)
 class History:
-    """The versions, oldest first, the champion, since when it serves, and what more labels would bring."""
+    """The versions, oldest first; the champion, and since when it serves; what more labels would bring."""
 
     versions: tuple[Version, ...]
     champion: Version | None
@@ -129,23 +127,10 @@ class History:
 
 
 def history_of(store: Store, project: int) -> History:
+    """As the store has it now. Raises StoreError."""
     versions = Versions(store, project)
     champion = versions.champion()
     moves = versions.pointer().history
     since = datetime.fromisoformat(moves[-1]["at"]).astimezone(UTC) if champion and moves else None
     learning = learning_of(store, project)
     return History(tuple(versions.list()), champion, since, learning)
-
-
-def promote(settings: Settings, project: int, name: str, who: str, why: str) -> None:
-    """Put a version in service; a rejected one only with a reason. Raises VersionError."""
-    versions = Versions(Store.of(settings), project)
-    rejected = versions.get(name).decision == "rejected"
-    if rejected and not why:
-        raise VersionError(f"{name} was rejected: say why it is to serve all the same")
-    versions.promote(name, who=who, why=why or "from the page", force=rejected)
-
-
-def roll_back(settings: Settings, project: int, who: str) -> None:
-    """Put the champion's predecessor, or the base, back in service. Raises VersionError."""
-    Versions(Store.of(settings), project).rollback(who=who, why="from the page")

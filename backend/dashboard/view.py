@@ -1,4 +1,4 @@
-"""Figures -> the sections of the page: a sentence, a chart and the table behind it, each."""
+"""Figures -> the sections of the page, each with a sentence, a chart and the table behind it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.dashboard.figures import Figures
 from backend.dashboard.i18n import field_name, interval, number, percent, when
 from backend.dashboard.i18n import say as _
 from study.lead_times import REASONS
-from study.quality import LEAST, Waved
+from study.quality import LEAST
 
 NO_CHART = Markup("")
 
@@ -43,6 +43,7 @@ class Section:
 
 
 def time_saved(figures: Figures) -> Section:
+    """What a pre-label saves, or how many cheques it still takes to say so."""
     found, savings = figures.savings.effect, figures.savings
     title = _("Time saved")
     counts = _(
@@ -50,7 +51,7 @@ def time_saved(figures: Figures) -> Section:
         blind=number(savings.blind),
         shown=number(savings.prelabel),
     )
-    rows = [[_reason(reason), number(count)] for reason, count in savings.dropped.items()]
+    rows = [[_(REASONS[reason]), number(count)] for reason, count in savings.dropped.items()]
     left_out = Table([_("Left out of the comparison"), _("Annotations")], rows) if rows else None
     if not savings.verdict.enough or found is None:
         finding = _(
@@ -74,6 +75,7 @@ def time_saved(figures: Figures) -> Section:
         ),
         _(
             "The %(left)s cheques to go would take %(with)s hours with pre-labels, %(without)s without (extrapolated).",
+            # `with` is a keyword of Python, so it cannot be named as an argument.
             **{"left": number(hours.left), "with": number(hours.with_, 1), "without": number(hours.without, 1)},
         ),
     ]
@@ -87,6 +89,7 @@ def time_saved(figures: Figures) -> Section:
 
 
 def over_time(figures: Figures) -> Section | None:
+    """Seconds a cheque in both arms; None where there are too few cheques for a line."""
     blocks = figures.savings.over_time
     if len(blocks) < 2:
         return None
@@ -174,6 +177,7 @@ def letter(place: int) -> str:
 
 
 def quality(figures: Figures) -> Section:
+    """Are labels right in both arms, and how many wrong pre-labels do people let pass?"""
     blind, shown = figures.right.blind, figures.right.prelabel
     counts = figures.right.cheques
     rows = [
@@ -182,7 +186,23 @@ def quality(figures: Figures) -> Section:
     ]
     head = [_("Arm"), _("Cheques with a second label"), _("Fields right")]
     words = [_("Fields right wherever a second annotation or a ground-truth label exists:")]
-    return Section("quality", _("Does quality hold?"), _waved(figures.waved), words, table=Table(head, rows))
+
+    waved, (of_blind, of_shown) = figures.waved, figures.waved.cheques
+    if waved.rate is not None:
+        finding = _("Of the wrong pre-labels, %(rate)s were waved through.", rate=interval(waved.rate, 0, "%", 100.0))
+    elif waved.reader_wrong == 0 and min(waved.cheques) >= LEAST:
+        finding = _(
+            "The reader made no mistake on %(n)s blind cheques: nothing could be waved through.", n=number(of_blind)
+        )
+    else:
+        finding = _(
+            "Wrong pre-labels waved through: not measurable yet (%(blind)s blind and %(shown)s pre-labelled exam "
+            "cheques; %(least)s of each are needed).",
+            blind=number(of_blind),
+            shown=number(of_shown),
+            least=number(LEAST),
+        )
+    return Section("quality", _("Does quality hold?"), finding, words, table=Table(head, rows))
 
 
 def planted(figures: Figures) -> Section | None:
@@ -211,24 +231,3 @@ def planted(figures: Figures) -> Section | None:
         left = ", ".join(map(str, seen.left[:20])) + (" …" if len(seen.left) > 20 else "")
         words.append(_("Left as planted in Label Studio, to be put right there: tasks %(tasks)s.", tasks=left))
     return Section("planted", title, finding, words, chart, table)
-
-
-def _waved(waved: Waved) -> str:
-    blind, shown = waved.cheques
-    if waved.rate is None:
-        if waved.reader_wrong == 0 and min(waved.cheques) >= LEAST:
-            return _(
-                "The reader made no mistake on %(n)s blind cheques: nothing could be waved through.", n=number(blind)
-            )
-        return _(
-            "Wrong pre-labels waved through: not measurable yet (%(blind)s blind and %(shown)s pre-labelled exam "
-            "cheques; %(least)s of each are needed).",
-            blind=number(blind),
-            shown=number(shown),
-            least=number(LEAST),
-        )
-    return _("Of the wrong pre-labels, %(rate)s were waved through.", rate=interval(waved.rate, 0, "%", 100.0))
-
-
-def _reason(reason: str) -> str:
-    return _(REASONS[reason])

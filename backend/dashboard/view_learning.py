@@ -11,14 +11,14 @@ from backend.dashboard.charts import Axis, Point, Series, lines
 from backend.dashboard.figures import Figures
 from backend.dashboard.i18n import interval, number, percent, when
 from backend.dashboard.i18n import say as _
-from backend.dashboard.learning import Expected, Learning, Target
+from backend.dashboard.learning import Learning, Target
 from backend.dashboard.status import History
 from backend.dashboard.view import Section, Table
 from store.versions import Version
 from study.metrics import Estimate
 
 MORE = 100  # labels, spoken of before any gain is known
-NEAR_THE_TOP = 0.8  # exact match from which the axis ends at 1
+NEAR_THE_TOP = 0.8  # exact match above which the axis ends at 1
 
 
 def learning(figures: Figures, report_url: str) -> Section:
@@ -32,15 +32,16 @@ def learning(figures: Figures, report_url: str) -> Section:
         if history.champion
         else _("The base is in service.")
     )
-    finding, words = service, [_missing(learnt)]
-    if learnt.expected:
-        finding, words = _finding(learnt.expected), [service, *_targets(learnt.expected)]
-    words = [*_side_by_side(history), *words]
-    words.append(_("Rings are versions that the gate rejected."))
-    return Section("learning", title, finding, words, _chart(title, history, report_url), _table(history))
+    finding, words = what_more_labels_bring(learnt)
+    if finding:
+        words = [service, *words]
+    else:
+        finding = service
+    words = [*side_by_side(history), *words, _("Rings are versions that the gate rejected.")]
+    return Section("learning", title, finding, words, chart(title, history, report_url), table(history))
 
 
-def _side_by_side(history: History) -> list[str]:
+def side_by_side(history: History) -> list[str]:
     """Base, the adapter that the team brought along, and the newest version of their labels, once all are judged."""
     own, exam = history.learning.own, history.learning.exam
     brought = next((version for version in history.versions if version.brought and version.name in own), None)
@@ -63,6 +64,7 @@ def _side_by_side(history: History) -> list[str]:
         ours_name=ours.name,
         ours=read(ours.name),
     )
+    # Versions may be judged on exams of different size: then their numbers are not quite comparable.
     if len({exam[name] for name in names}) == 1:
         judged = _("All on the same %(n)s exam cheques.", n=number(exam["base"]))
     else:
@@ -77,6 +79,7 @@ def has_report(version: Version) -> bool:
 
 
 def decision(version: Version) -> str:
+    """The gate's decision, in the reader's language."""
     words = {
         "promoted": _("promoted"),
         "rejected": _("rejected"),
@@ -87,55 +90,54 @@ def decision(version: Version) -> str:
     return _("%(decision)s (provisional)", decision=said) if version.provisional else said
 
 
-def _finding(expected: Expected) -> str:
-    points = _("points")
-    return _(
+def what_more_labels_bring(learnt: Learning) -> tuple[str, list[str]]:
+    """The finding, empty while there is none, and the lines beside it."""
+    expected = learnt.expected
+    if expected is None:
+        if learnt.lack is None:
+            return "", [_("What more labels would bring is computed with the next version.")]
+        what, have, needed = learnt.lack
+        things = {
+            "versions": _("versions of different size"),
+            "exam": _("exam cheques"),
+            "labels": _("labels learned from"),
+        }
+        lack = _(
+            "What %(more)s more labels would bring: not enough yet, %(have)s of %(needed)s %(things)s.",
+            more=number(MORE),
+            have=number(have),
+            needed=number(needed),
+            things=things.get(what, what),
+        )
+        return "", [lack]
+
+    points = _("points")  # Babel finds no message inside another one
+    finding = _(
         "Exact match %(now)s now; %(more)s more labels bring %(gain)s.",
         now=percent(expected.now.value),
         more=number(expected.more),
         gain=interval(expected.gain, 1, points, 100.0),
     )
-
-
-def _missing(learnt: Learning) -> str:
-    if learnt.lack is None:
-        return _("What more labels would bring is computed with the next version.")
-    what, have, needed = learnt.lack
-    things = {
-        "versions": _("versions of different size"),
-        "exam": _("exam cheques"),
-        "labels": _("labels learned from"),
-    }
-    return _(
-        "What %(more)s more labels would bring: not enough yet, %(have)s of %(needed)s %(things)s.",
-        more=number(MORE),
-        have=number(have),
-        needed=number(needed),
-        things=things.get(what, what),
-    )
-
-
-def _targets(expected: Expected) -> list[str]:
-    said = [_target(one, expected) for one in expected.targets[:2]]
     note = _("The curve: every power law that fits these versions about as well, their mean and the range of them all.")
-    return [*said, note]
+    return finding, [*(reach(target, expected.horizon) for target in expected.targets[:2]), note]
 
 
-def _target(target: Target, expected: Expected) -> str:
+def reach(target: Target, horizon: int) -> str:
+    """What it takes to reach an exact match. horizon: labels beyond which the curve says nothing."""
     if target.labels is None and target.low is not None:
         return _(
             "%(target)s takes more than %(horizon)s labels as the curve goes, %(low)s at best.",
             target=percent(target.exact),
-            horizon=number(expected.horizon),
+            horizon=number(horizon),
             low=number(target.low),
         )
     if target.labels is None:
         return _(
             "%(target)s is not within reach of what these versions show (looked up to %(horizon)s labels).",
             target=percent(target.exact),
-            horizon=number(expected.horizon),
+            horizon=number(horizon),
         )
-    high = _("more than %(n)s", n=number(expected.horizon)) if target.high is None else number(target.high)
+    high = _("more than %(n)s", n=number(horizon)) if target.high is None else number(target.high)
     return _(
         "%(target)s takes about %(labels)s labels to learn from (%(low)s to %(high)s).",
         target=percent(target.exact),
@@ -145,14 +147,20 @@ def _target(target: Target, expected: Expected) -> str:
     )
 
 
-def _chart(title: str, history: History, report_url: str) -> Markup:
+def chart(title: str, history: History, report_url: str) -> Markup:
+    """Each version's exact match by its labels, and the fitted curve."""
     learnt = history.learning
     points = []
     if base := learnt.own.get("base"):
-        points.append(_point(0, base.value, f"{_('base')}: {percent(base.value, 1)}", base))
+        points.append(point(0, base.value, f"{_('base')}: {percent(base.value, 1)}", base))
     points += [
         replace(
-            _point(version.labels, version.mean or 0.0, _told(version), learnt.own.get(version.name)),
+            point(
+                version.labels,
+                version.mean,
+                f"{version.name}: {percent(version.mean, 1)}, {decision(version)}",
+                learnt.own.get(version.name),
+            ),
             hollow=version.decision == "rejected",
             href=report_url.replace("VERSION", version.name) if has_report(version) else "",
         )
@@ -161,22 +169,20 @@ def _chart(title: str, history: History, report_url: str) -> Markup:
     ]
     shown = [Series(_("mean exact match on the exam"), "b", points, joined=learnt.expected is None)]
     if learnt.expected:
-        along = [_point(labels, at.value, "", at) for labels, at in learnt.expected.along]
+        along = [point(labels, at.value, "", at) for labels, at in learnt.expected.along]
         shown.insert(0, Series(_("fitted curve with its range"), "a", along, smooth=True))
-    top = max((point.high or point.y for one in shown for point in one.points), default=0.0)
+    # Far below 1 an axis up to 1 would flatten the curve.
+    top = max((p.high or p.y for one in shown for p in one.points), default=0.0)
     up = Axis(_("exact match"), lambda y: percent(y), high=1.0 if top > NEAR_THE_TOP else None)
     return lines(title, shown, Axis(_("labels learned from"), lambda x: number(x)), up)
 
 
-def _told(version: Version) -> str:
-    return f"{version.name}: {percent(version.mean or 0.0, 1)}, {decision(version)}"
-
-
-def _point(labels: int, exact: float, told: str, at: Estimate | None) -> Point:
+def point(labels: int, exact: float, told: str, at: Estimate | None) -> Point:
+    """A point of the chart, with the interval of `at`."""
     return Point(labels, exact, told, at.low if at else None, at.high if at else None)
 
 
-def _table(history: History) -> Table:
+def table(history: History) -> Table:
     """The versions, newest first; below them the base, and the curve where no version is yet."""
     learnt, expected = history.learning, history.learning.expected
     fitted = dict(expected.along) if expected else {}

@@ -1,4 +1,4 @@
-"""What cannot be used -> a section, with a link to each task: whoever labelled it still remembers it."""
+"""What cannot be used -> a section, with a link to each task: whoever labelled it can put it right."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ ROWS = 50  # on the page; all are in the CSV
 def left_out(figures: Figures, address: Callable[[int], str]) -> Section | None:
     """address: a task's page in Label Studio. None where there is nothing to say."""
     found = figures.left_out
+    titles = {
+        "no image": _("Tasks without an image"),
+        "unreadable": _("Images that cannot be read"),
+        "waiting": _("Images that could not be fetched so far, and are tried again"),
+    }
     lines = [
-        _listed(_("Labels that cannot be used"), [one.task for one in found.faulty if one.whole]),
-        _listed(
+        listed(_("Labels that cannot be used"), [one.task for one in found.faulty if one.whole]),
+        listed(
             _("Labels with a field that cannot be used; their others count"),
             [one.task for one in found.faulty if not one.whole],
         ),
-        *(_listed(title, [one.task for one in figures.unread if one.why == why]) for why, title in _titles().items()),
-        _listed(_("Annotators disagree, and the latest label counts"), found.disputed),
-        _listed(_("Skipped by annotators"), found.skipped),
+        *(listed(title, [one.task for one in figures.unread if one.why == why]) for why, title in titles.items()),
+        listed(_("Annotators disagree, and the latest label counts"), found.disputed),
+        listed(_("Skipped by annotators"), found.skipped),
     ]
     told = [line for line in lines if line]
     if not told:
@@ -51,15 +56,8 @@ def left_out(figures: Figures, address: Callable[[int], str]) -> Section | None:
     return Section("left-out", _("What is left out"), told[0], words, table=table if rows else None)
 
 
-def _titles() -> dict[str, str]:
-    return {
-        "no image": _("Tasks without an image"),
-        "unreadable": _("Images that cannot be read"),
-        "waiting": _("Images that could not be fetched so far, and are tried again"),
-    }
-
-
-def _listed(title: str, tasks: Iterable[int]) -> str:
+def listed(title: str, tasks: Iterable[int]) -> str:
+    """A line that names the tasks, each once; empty where there are none."""
     each = list(dict.fromkeys(tasks))
     if not each:
         return ""
