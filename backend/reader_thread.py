@@ -70,9 +70,10 @@ class Resident:
         with self._turn:
             # Checked under the lock: a wish that comes after the last refusal would wait for ever.
             if self._stopping.is_set():
-                raise ReaderError("the reader is closing: ask again in a minute")
-            self._wishes.extend(wishes)
-            self._turn.notify()
+                self._refuse(wishes, ReaderError("the reader is closing: ask again in a minute"))
+            else:
+                self._wishes.extend(wishes)
+                self._turn.notify()
         return [wish.answer for wish in wishes]
 
     def close(self, seconds: float = 10.0) -> None:

@@ -2,9 +2,11 @@
 
 import ast
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from flask import Flask
@@ -45,6 +47,22 @@ def test_numbers_and_dates_follow_the_language() -> None:
             assert i18n.when(None) == "–"
             assert re.sub(r"\s", " ", i18n.rate(0.001)).replace(",", ".") == "0.1 %"
             assert i18n.field_name("numero_facture") == "numero facture"
+
+
+def test_all_moments_are_shown_by_one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    time.tzset()
+    app = Flask("test")
+    catalogs = i18n.speak(app)
+    try:
+        with app.test_request_context("/?lang=fr"):
+            catalogs.as_default()
+            assert "13:00" in i18n.when(moment)
+            assert i18n.when(moment) == i18n.when(moment.timestamp())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_whatever_is_wrong_with_an_image_has_its_french() -> None:

@@ -92,10 +92,12 @@ def interval(estimate: Estimate, digits: int = 1, unit: str = "", times: float =
 
 
 def when(moment: datetime | float | None) -> str:
+    """A moment (seconds since 1970, or with its time zone) by the clock of this machine."""
     if moment is None:
         return "–"
-    at = datetime.fromtimestamp(moment) if isinstance(moment, float) else moment
-    return str(format_datetime(at, "short"))
+    at = datetime.fromtimestamp(moment) if isinstance(moment, float) else moment.astimezone()
+    # Without its time zone: babel would show it in UTC.
+    return str(format_datetime(at.replace(tzinfo=None), "short"))
 
 
 def duration(seconds: float) -> str:
