@@ -63,6 +63,7 @@ for verb in (
     replay.replay,
     pretrain.pretrain,
 ):
+    # `import` is a keyword, so that verb is the function `import_`.
     app.command(verb.__name__.rstrip("_"))(verb)
 app.add_typer(versions.app, name="versions")
 

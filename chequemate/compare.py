@@ -193,6 +193,7 @@ def recipe_asked(model: str, settings: Settings) -> tuple[Settings, LoraRecipe]:
             key, _, value = wish.partition("=")
             if key not in vars(recipe):
                 raise typer.BadParameter(f"{model}: no {key} in a recipe; it has {', '.join(vars(recipe))}")
+            # As the recipe has it: whole numbers stay whole, and 1e-4 is understood.
             wished[key] = type(getattr(recipe, key))(float(value))
         return settings, replace(recipe, **wished)
     except ValueError as error:

@@ -93,6 +93,7 @@ def redis_and_worker(settings: Settings) -> Iterator[Finding]:
             yield Finding("broken", f"Redis does not answer ({type(error).__name__})", remedy)
             return
         yield Finding("fine", f"Redis {version}")
+        # Who may use a socket file, its own rights say; it has no host.
         if not has_password(settings.redis_url) and urlsplit(settings.redis_url).hostname:
             remedy = "set requirepass and put it into REDIS_URL: until then any user of this machine may queue jobs"
             yield Finding("doubtful", "Redis has no password", remedy)
@@ -143,6 +144,7 @@ def backend(settings: Settings) -> Iterator[Finding]:
     import requests
 
     url = str(settings.backend_url).rstrip("/")
+    # Asked twice: with user and password, and as a stranger, who must be refused.
     pair = (settings.user, settings.password.get_secret_value()) if settings.password else None
     try:
         health = requests.get(f"{url}/health", auth=pair, timeout=5).json()

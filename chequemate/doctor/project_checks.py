@@ -36,6 +36,7 @@ def project(studio: Studio, settings: Settings, number: int, backend_is_up: bool
         config = read_config(about.label_config)
         head = f"project {number} « {about.title} »"
         yield Finding("fine", f"{head}: {fields_read(config)}; {about.tasks} tasks, {about.labels} labels")
+        # These lines, and those of the errors below, hold their remedy after the last "; ".
         for remark in remarks(about, config):
             what, _, remedy = remark.rpartition("; ")
             yield Finding("doubtful", f"{head}: {what or remark}", remedy if what else "")
@@ -109,6 +110,7 @@ def order(studio: Studio, about: Project, head: str) -> Iterator[Finding]:
     from studio.client import SAMPLING
 
     again = f"run: chequemate connect --project {about.id}"
+    # Label Studio orders by the scores of the version that the project shows; without a prediction of it, at random.
     stored = studio.predicted_versions(about.id)
     if about.model_version not in stored and about.tasks > about.labels:
         shown = about.model_version or "no version"
