@@ -22,7 +22,7 @@ def backup(
 
     check_places(file)
     counts = write(Store.of(settings()), file)
-    typer.echo(f"{file}: {_counted(counts)}")
+    typer.echo(f"{file}: {counted(counts)}")
 
 
 def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="an archive of `chequemate backup`")]) -> None:
@@ -38,9 +38,9 @@ def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="an archiv
         counts = bring(Store.of(settings()), file)
     except BadBackup as error:
         raise typer.BadParameter(str(error)) from None
-    typer.echo(f"restored: {_counted(counts)}")
+    typer.echo(f"restored: {counted(counts)}")
 
 
-def _counted(counts: dict[str, int]) -> str:
+def counted(counts: dict[str, int]) -> str:
     said = {"project": "projects", "place": "cheques drawn", "version": "versions", "files": "files"}
     return ", ".join(f"{counts[name]} {words}" for name, words in said.items())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TypeGuard
 
 import typer
 from rich.console import Console
@@ -32,7 +31,8 @@ from chequemate import (
     versions,
 )
 from chequemate.doctor.verb import doctor
-from chequemate.stack import StackError, adopt_running
+from chequemate.stack import adopt_running
+from chequemate.supervisor import StackError
 from cheques.settings import Settings
 
 app = typer.Typer(
@@ -63,58 +63,51 @@ for verb in (
     replay.replay,
     pretrain.pretrain,
 ):
+    # `import` is a keyword, so that verb is the function `import_`.
     app.command(verb.__name__.rstrip("_"))(verb)
 app.add_typer(versions.app, name="versions")
 
 
 def main() -> None:
     """Runs a verb. What a user can cause ends in one line and exit code 2, never in a traceback."""
-    _close_the_home()
+    close_home()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the verbs draw their own; 0 shows downloads
-    if sys.argv[1:2] not in (["demo"], ["serve"]):
+    if sys.argv[1:2] not in (["demo"], ["serve"]):  # these two start a stack of their own
         adopt_running()
     try:
         app()
     except Exception as error:
-        if not _is_expected(error) and not _is_disk(error):
+        from chequemate.report import ReportError
+        from cheques.images import BadImage
+        from cheques.settings import BadSettings
+        from cheques.values import BadValue
+        from reader.gpu_lock import CardBusy
+        from reader.reading import ReaderError
+        from store.database import StoreError
+        from store.versions import VersionError
+        from studio.config import BadConfig
+        from studio.connection import StudioError
+        from trainer.dataset import DataError
+        from trainer.recipe import TrainingError
+        from worker.queue import QueueAway
+
+        caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, DataError, QueueAway, ReaderError, ReportError)
+        if isinstance(error, (*caused, StackError, StoreError, StudioError, TrainingError, VersionError)):
+            line = str(error)
+        # What the system says of a file: a full disk, no right to write. StoreError is an OSError too, and comes first:
+        # it says by itself what to do.
+        elif isinstance(error, OSError) and error.strerror is not None:
+            line = f"{error.filename or 'disk'}: {error.strerror}; see to it, and run this again"
+        else:
             raise
-        told = (
-            f"{error.filename or 'disk'}: {error.strerror}; see to it, and run this again" if _is_disk(error) else error
-        )
-        Console(stderr=True, soft_wrap=True).print(f"chequemate: {told}", style="red", markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"chequemate: {line}", style="red", markup=False, highlight=False)
         sys.exit(2)
     finally:
-        _close_the_home()  # the verb may have made it
+        close_home()  # the verb may have made it
 
 
-def _close_the_home() -> None:
-    """The home is its owner's alone; what a verb writes elsewhere is as readable as the user's files are."""
-    with suppress(ValueError, OSError):  # wrong settings are told of by whoever needs them
+def close_home() -> None:
+    """Make the home its owner's alone; what a verb writes elsewhere is as readable as the user's other files."""
+    with suppress(ValueError, OSError):  # whoever needs the settings reports what is wrong with them
         if (home := Settings().home).is_dir():
             home.chmod(0o700)
-
-
-def _is_disk(error: Exception) -> TypeGuard[OSError]:
-    """Is it what the system says of a file: a full disk, a folder that is none, no right to write?"""
-    from store.database import StoreError  # which says by itself what to do
-
-    return isinstance(error, OSError) and error.strerror is not None and not isinstance(error, StoreError)
-
-
-def _is_expected(error: Exception) -> bool:
-    from chequemate.report import ReportError
-    from cheques.images import BadImage
-    from cheques.settings import BadSettings
-    from cheques.values import BadValue
-    from reader.gpu_lock import CardBusy
-    from reader.reading import ReaderError
-    from store.database import StoreError
-    from store.versions import VersionError
-    from studio.config import BadConfig
-    from studio.connection import StudioError
-    from trainer.dataset import DataError
-    from trainer.recipe import TrainingError
-    from worker.queue import QueueAway
-
-    caused = (BadConfig, BadImage, BadSettings, BadValue, CardBusy, DataError, QueueAway, ReaderError, ReportError)
-    return isinstance(error, (*caused, StackError, StoreError, StudioError, TrainingError, VersionError))

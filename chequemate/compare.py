@@ -50,7 +50,7 @@ def compare(
     check_places(json_file)
     if train:
         for model in models:
-            _recipe(model, settings())  # a slip in the last is said before the first is trained
+            recipe_asked(model, settings())  # a slip in the last is said before the first is trained
         lessons, exam = split(data, None, "compare", settings())
         if not lessons or not exam:
             raise DataError(f"{data}: too few cheques to train on some and judge on others: give 40 or more")
@@ -59,11 +59,11 @@ def compare(
         lessons = []
         warn(problems)
         for model in models:
-            exam = not_learned(exam, _named(model, project, settings())[1], data)
+            exam = not_learned(exam, named_model(model, project, settings())[1], data)
     with bars() as progress:
-        entries = [_entry(model, lessons, exam, project, settings(), progress) for model in models]
+        entries = [entry_of(model, lessons, exam, project, settings(), progress) for model in models]
     chosen, gains = enough(entries), gains_on_first(entries)
-    console.print(_table(entries, gains, chosen, price_hour, price_api))
+    console.print(comparison_table(entries, gains, chosen, price_hour, price_api))
     console.print(
         f"enough: {chosen.name}, the quickest that is not worse beyond chance on {len(exam)} cheques"
         if chosen
@@ -84,7 +84,7 @@ def compare(
         write_file(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def _table(
+def comparison_table(
     entries: list[Entry],
     gains: list[Estimate | None],
     chosen: Entry | None,
@@ -95,12 +95,12 @@ def _table(
     table = Table("", *(("★ " if entry is chosen else "") + entry.name for entry in entries))
     scores = [entry.scores.as_json() for entry in entries]
     table.add_row("exact match", *(f"{one['mean']:.1%}" for one in scores))
-    table.add_row("  95 % interval", *(_range("{:.1f} to {:.1f} %", entry.exact_match) for entry in entries))
+    table.add_row("  95 % interval", *(interval_text("{:.1f} to {:.1f} %", entry.exact_match) for entry in entries))
     table.add_row("  median", *(f"{one['median']:.1%}" for one in scores))
     table.add_row(
         "  against the first", *("–" if gain is None else f"{gain.value * 100:+.1f} points" for gain in gains)
     )
-    table.add_row("  95 % interval", *(_range("{:+.1f} to {:+.1f}", gain) for gain in gains))
+    table.add_row("  95 % interval", *(interval_text("{:+.1f} to {:+.1f}", gain) for gain in gains))
     table.add_row("valid JSON, free", *("–" if e.free_json is None else f"{e.free_json:.1%}" for e in entries))
     table.add_row("seconds a cheque", *(f"{entry.seconds:.2f}" for entry in entries))
     table.add_row("memory", *(f"{entry.memory / 2**30:.2f} GiB" for entry in entries))
@@ -113,36 +113,63 @@ def _table(
     return table
 
 
-def _range(form: str, interval: Estimate | None) -> str:
+def interval_text(form: str, interval: Estimate | None) -> str:
     return "–" if interval is None else form.format(interval.low * 100, interval.high * 100)
 
 
-def _entry(
+def entry_of(
     model: str, lessons: list[Example], exam: list[Example], project: str, settings: Settings, progress: Progress
 ) -> Entry:
+    """What one contestant is worth on the exam; where there are lessons, it is trained on them first."""
     from cheques.fields import CHEQUE
     from reader.open_reader import reader_here
+    from reader.reading import Adapter
     from trainer.compare import Entry
     from trainer.evaluate import evaluate, valid_json
+    from trainer.lora import held_bytes
 
     adapter: Adapter | None
     minutes: float | None = None
     if lessons:
-        settings, adapter, minutes = _trained(model, lessons, settings, progress)
+        from reader.gpu_lock import card_here
+        from trainer.dataset import dataset_hash
+        from trainer.lora import release
+        from trainer.training import train
+
+        settings, recipe = recipe_asked(model, settings)
+        # A folder of its own, found again by what is trained: a comparison that was killed goes on there, and it never
+        # promotes anything.
+        out = settings.home / "comparisons" / dataset_hash(lessons, CHEQUE, recipe, settings.model)
+        row = progress.add_task(f"training {model}")
+        with card_here(settings):
+            trained = train(
+                lessons,
+                CHEQUE,
+                recipe,
+                settings.model,
+                out,
+                device=settings.device,
+                reads_elsewhere=settings.reader_url is not None,
+                progress=lambda step, steps, loss, left: progress.update(row, completed=step, total=steps),
+            )
+            release()
+        held_bytes()  # forget the peak of the training: what reading needs is counted from here
+        adapter, minutes = Adapter(f"compare/{out.name}", out / "adapter"), trained.seconds / 60
     else:
-        settings, adapter = _named(model, project, settings)
+        settings, adapter = named_model(model, project, settings)
+
     task = progress.add_task(f"reading with {model}", total=len(exam))
     with reader_here(settings) as reader:
-        reader.read([exam[0].open()], CHEQUE, adapter)  # what is done once is not what a cheque takes
+        reader.read([exam[0].open()], CHEQUE, adapter)  # loading and compiling happen once, and are not timed
         scores = evaluate(
             reader, CHEQUE, adapter, exam, on_read=lambda done, total: progress.update(task, completed=done)
         )
         free, _ = valid_json(reader, CHEQUE, adapter, [one.open for one in exam], seconds=60)
-        return Entry(model, scores, free, _memory(), minutes)
+        return Entry(model, scores, free, held_bytes(), minutes)
 
 
-def _named(model: str, project: str, settings: Settings) -> tuple[Settings, Adapter | None]:
-    """A version of the project, the base, or another model."""
+def named_model(model: str, project: str, settings: Settings) -> tuple[Settings, Adapter | None]:
+    """A version of the project, the base, or another model. Raises VersionError."""
     from store.database import Store
     from store.versions import Versions
 
@@ -153,39 +180,7 @@ def _named(model: str, project: str, settings: Settings) -> tuple[Settings, Adap
     return settings.model_copy(update={"model": model}), None
 
 
-def _trained(
-    model: str, lessons: list[Example], settings: Settings, progress: Progress
-) -> tuple[Settings, Adapter, float]:
-    """Train in a folder of its own (it goes on where it was killed); nothing is promoted by a comparison."""
-    from cheques.fields import CHEQUE
-    from reader.gpu_lock import card_here
-    from reader.reading import Adapter
-    from trainer.dataset import dataset_hash
-    from trainer.lora import release
-    from trainer.training import train
-
-    settings, recipe = _recipe(model, settings)
-    name = settings.model
-    out = settings.home / "comparisons" / dataset_hash(lessons, CHEQUE, recipe, name)
-    task = progress.add_task(f"training {model}")
-    with card_here(settings):
-        trained = train(
-            lessons,
-            CHEQUE,
-            recipe,
-            name,
-            out,
-            device=settings.device,
-            reads_elsewhere=settings.reader_url is not None,
-            progress=lambda step, steps, loss, left: progress.update(task, completed=step, total=steps),
-        )
-        release()
-    _memory()  # of the training: what is read with is counted from here
-    adapter = Adapter(f"compare/{out.name}", out / "adapter")
-    return settings, adapter, trained.seconds / 60
-
-
-def _recipe(model: str, settings: Settings) -> tuple[Settings, LoraRecipe]:
+def recipe_asked(model: str, settings: Settings) -> tuple[Settings, LoraRecipe]:
     """What `MODEL@rank=8,epochs=3` asks for. Raises typer.BadParameter."""
     from trainer.presets import recipe_here
 
@@ -198,13 +193,8 @@ def _recipe(model: str, settings: Settings) -> tuple[Settings, LoraRecipe]:
             key, _, value = wish.partition("=")
             if key not in vars(recipe):
                 raise typer.BadParameter(f"{model}: no {key} in a recipe; it has {', '.join(vars(recipe))}")
+            # As the recipe has it: whole numbers stay whole, and 1e-4 is understood.
             wished[key] = type(getattr(recipe, key))(float(value))
         return settings, replace(recipe, **wished)
     except ValueError as error:
         raise typer.BadParameter(f"{model}: {error}; give numbers, such as rank=8") from None
-
-
-def _memory() -> int:
-    from trainer.lora import held_bytes
-
-    return held_bytes()

@@ -68,6 +68,7 @@ def attach(studio: Studio, settings: Settings, number: int) -> tuple[Project, Co
     check_backend_url(settings)
     url = str(settings.backend_url).rstrip("/")
     password = settings.password.get_secret_value() if settings.password else ""
+    # Where ours was registered before: its webhook is moved to the new address, not doubled.
     before = next((b["url"].rstrip("/") for b in studio.backends(number) if b["title"] == TITLE), "")
     registered = studio.register_backend(number, url, TITLE, settings.user, password)
     try:
@@ -106,6 +107,7 @@ def begin(settings: Settings, project: Project, learn: bool = True) -> None:
     connection = queue.connect(settings.redis_url)
     queue.enqueue(queue.RECONCILE, project.id, connection=connection)
     queue.enqueue(queue.PRELABEL, project.id, connection=connection)
+    # force: what is labelled already is learned at once, be it fewer than a training usually waits for.
     if learn and project.labels:
         queue.enqueue(queue.RETRAIN, project.id, connection=connection, force=True)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TITLE = "Chèques"
 SEED = 2024  # the demo's cheques are the same on every machine
-RETRAIN_EVERY = 15  # unless the user says otherwise: of 60 labels some 36 are lessons, and two versions shall be seen
+RETRAIN_EVERY = 15  # of 60 labels some 36 are lessons, so two versions are seen
 
 
 def demo(
@@ -65,6 +65,7 @@ def prepare(stack: Stack, bars: Progress, count: int) -> Project:
     from cheques.drawing.folder import write_folder
     from studio.client import Studio, StudioError
     from studio.config import DEFAULT_CONFIG
+    from worker import queue
 
     studio = Studio(stack.studio_url, stack.token)
     note = stack.settings.home / "demo.json"
@@ -74,47 +75,43 @@ def prepare(stack: Stack, bars: Progress, count: int) -> Project:
     except (OSError, ValueError, KeyError):
         pass  # the first run, or a damaged note
     except StudioError as error:
-        if error.status != 404:  # else somebody has deleted the project: a new one
+        if error.status != 404:
             raise
+        # Somebody has deleted the project: a new one is made.
     if project is None:
         project = studio.create_project(TITLE, DEFAULT_CONFIG.read_text(encoding="utf-8"))
         note.write_text(json.dumps({"project": project.id}))
 
     if project.tasks == 0:
         folder = stack.files / "cheques"
-        if not (folder / "truth.jsonl").exists():
+        if not (folder / "truth.jsonl").exists():  # it is written last: with it the folder is complete
             row = bars.add_task(f"drawing {count} cheques of unseen hands", total=count)
             write_folder(folder, count, SEED, "unseen", on_drawn=lambda: bars.advance(row))
         import_drawn(studio, project, folder)
 
     attach(studio, stack.settings, project.id)
     begin(stack.settings, project, learn=False)  # what was learned before the last Ctrl-C is not learned again
-    if project.model_version not in studio.predicted_versions(project.id):  # else people can begin at once
-        _wait_for_prelabels(stack, studio, project.id, bars)
-    return studio.project(project.id)
+    if project.model_version in studio.predicted_versions(project.id):
+        return studio.project(project.id)  # what annotators see is there: they can begin at once
+
+    connection = queue.connect(stack.settings.redis_url)
+    row = bars.add_task("reading the cheques", total=None)
+    while job := queue.progress_of(connection, queue.PRELABEL, project.id):
+        if job["status"] == "failed":
+            bars.print(f"the cheques were not pre-labelled: see {stack.supervisor.log('worker')}")
+            return studio.project(project.id)
+        if job.get("total"):
+            text = "importing the readings" if job.get("stage") == "importing" else "reading the cheques"
+            bars.update(row, description=text, total=job["total"], completed=job.get("done", 0))
+        time.sleep(0.2)
+    project = studio.project(project.id)
+    bars.update(row, description="cheques read", total=project.tasks, completed=project.tasks)
+    return project
 
 
 def import_drawn(studio: Studio, project: Project, folder: Path) -> None:
     """A task for each drawn cheque, read where it lies."""
     studio.serve_files(project.id, str(folder.resolve()))
-    # Relative, so that they hold on another port too.
+    # Addresses without a host, so that they hold on another port too.
     names = sorted(path.name for path in folder.glob("c*.png"))
     studio.import_tasks(project.id, [{"image": f"/data/local-files/?d={folder.name}/{name}"} for name in names])
-
-
-def _wait_for_prelabels(stack: Stack, studio: Studio, project: int, bars: Progress) -> None:
-    """Until every task has a prediction that the annotators will see, or the worker has given up."""
-    from worker import queue
-
-    connection = queue.connect(stack.settings.redis_url)
-    row = bars.add_task("reading the cheques", total=None)
-    while job := queue.progress_of(connection, queue.PRELABEL, project):
-        if job["status"] == "failed":
-            bars.print(f"the cheques were not pre-labelled: see {stack.supervisor.log('worker')}")
-            return
-        if job.get("total"):
-            text = "importing the readings" if job.get("stage") == "importing" else "reading the cheques"
-            bars.update(row, description=text, total=job["total"], completed=job.get("done", 0))
-        time.sleep(0.2)
-    tasks = studio.project(project).tasks
-    bars.update(row, description="cheques read", total=tasks, completed=tasks)

@@ -69,6 +69,7 @@ def draw(
     from cheques.drawing.folder import write_folder
 
     console = Console(stderr=True)
+    # The bar is drawn by whoever iterates over it: one step shows it, and each cheque takes another.
     steps = iter(track(range(count), description="Drawing cheques", console=console, transient=True))
     try:
         next(steps)

@@ -71,7 +71,7 @@ def not_learned(examples: list[Example], adapter: Adapter | None, folder: Path) 
 
 
 def scores_table(scores: dict[str, Any], title: str = "") -> Table:
-    """Scores for people: what so few cheques cannot carry is a dash."""
+    """Scores for people; a dash where there are too few cheques for a number."""
     from study.metrics import percent
 
     table = Table("", "", title=title, show_header=False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Set
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,19 +31,29 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
     config = read_config(studio.project(project).label_config)
     if project not in known_projects(store):
         raise typer.BadParameter(f"nothing is kept of project {project} in {own.home}", param_hint="--project")
-    # Before Label Studio is asked: what comes in meanwhile is none of those that are gone.
+    # Read before Label Studio is asked: a task imported in between is then in its answer, and counts as there.
     known = {one.task for one in Draw(store, project).places()}
     gone = known - {str(task.id) for task in studio.tasks(project, config)}
     if not gone:
         typer.echo(f"Label Studio has every cheque that was seen of project {project}: nothing to forget.")
         return
+
     versions = Versions(store, project).list()
-    removed = {"images": _remove_images(images_of(store, project), gone)} | forget_tasks(store, project, gone)
-    removed["reports"] = sum(_remove_report(version, gone) for version in versions)
+    images = [path for path in images_of(store, project).glob("*.png") if path.name.partition("-")[0] in gone]
+    for path in images:
+        path.unlink(missing_ok=True)
+    removed = {"images": len(images)} | forget_tasks(store, project, gone) | {"reports": 0}
+    for version in versions:
+        # The page may show one of them, so it goes; the numbers beside it stay.
+        page = version.path / "report" / "report.html"
+        if page.exists() and (tasks_of(version, "lessons") | tasks_of(version, "exam")) & gone:
+            page.unlink()
+            removed["reports"] += 1
+
     typer.echo(f"gone from Label Studio: {len(gone)}")
     counts = ", ".join(f"{what} {count}" for what, count in removed.items() if count)
     typer.echo(f"removed: {counts or 'nothing, it was done before'}")
-    learned = [version.name for version in versions if _ids(version, "lessons") & gone]
+    learned = [version.name for version in versions if tasks_of(version, "lessons") & gone]
     if learned:
         typer.echo(
             f"{', '.join(learned)} learned from some of them. The next version will not: the project's settings in"
@@ -53,23 +61,7 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
         )
 
 
-def _remove_images(images: Path, gone: Set[str]) -> int:
-    paths = [path for path in images.glob("*.png") if path.name.partition("-")[0] in gone]
-    for path in paths:
-        path.unlink(missing_ok=True)
-    return len(paths)
-
-
-def _remove_report(version: Version, gone: Set[str]) -> bool:
-    """The page that may show one of them; the numbers beside it stay."""
-    page = version.path / "report" / "report.html"
-    shows = page.exists() and bool((_ids(version, "lessons") | _ids(version, "exam")) & gone)
-    if shows:
-        page.unlink()
-    return shows
-
-
-def _ids(version: Version, part: str) -> set[str]:
+def tasks_of(version: Version, part: str) -> set[str]:
     """The tasks that the version was trained on ("lessons") or judged on ("exam")."""
     try:
         report = json.loads((version.path / "report" / "report.json").read_text(encoding="utf-8"))

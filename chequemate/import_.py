@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -12,38 +11,25 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from chequemate.import_sources import SOURCE, Item, file_name, items, plain_name
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from cheques.scans import Piece
     from cheques.settings import Settings
     from studio.client import Studio
     from studio.config import Config
 
-# Keys of a task's data: which file it is; its digest, page, and which cheque of how many.
-SOURCE, SCAN = "source", "scan"
-LABELLED_BY = "labelled_by"  # beside LABELLED_AT: what Label Studio cannot keep of an imported label
+# Keys of a task's data, beside SOURCE.
+SCAN = "scan"  # digest of the file, page, and which cheque of how many on it
+LABELLED_BY = "labelled_by"  # beside LABELLED_AT: Label Studio cannot keep either of an imported label
 TASKS_A_REQUEST = 25
 MOST_ON_A_PAGE = 33  # cheques: smaller ones are not cut out
-
-
-@dataclass(frozen=True)
-class Item:
-    """One file, or one task of an export. name: as reports say it. url: where its image is already, if it is there.
-
-    data: what else the task held.
-    """
-
-    name: str
-    path: Path | None = None
-    url: str = ""
-    annotations: list[dict[str, Any]] = field(default_factory=list)
-    data: dict[str, Any] = field(default_factory=dict)
-    problem: str = ""
 
 
 @dataclass
@@ -62,18 +48,21 @@ class Import:
     waiting: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        # Of each scan that an import brought its task, and whether it is labelled. Task -1: it waits to be sent.
         self.by_scan: dict[str, tuple[int, bool]] = {}
+        # The tasks that people made, by the name of their file. Only its content says whether it is the same file.
         self.by_name: dict[str, list[tuple[int, str, bool]]] = defaultdict(list)
         for task, data, labelled in self.studio.task_data(self.project):
             if isinstance(data.get(SCAN), str):
                 self.by_scan[data[SCAN]] = task, labelled
             elif url := self.config.image_of(data):
-                self.by_name[_plain(_file_name(url))].append((task, url, labelled))
+                self.by_name[plain_name(file_name(url))].append((task, url, labelled))
         self.users = self.studio.users()
-        self.here: bool | None = None  # is it this server that an export comes from? Asked once.
+        self.here: bool | None = None  # does the export come from this server? Asked once
+        # Files below Label Studio's document root are registered where they lie; all others are uploaded.
         root = self.settings.files_root
         self.root = root.resolve() if root and self.folder.resolve().is_relative_to(root.resolve()) else None
-        self.served = False
+        self.served = False  # is the folder a local storage of the project already?
 
     def tell(self, item: str, became: str, *, left_out: bool = False) -> None:
         self.counts["left out" if left_out else "taken"] += 1
@@ -83,7 +72,7 @@ class Import:
 
     def take(self, item: Item) -> None:
         """Convert, cut, upload or register one item; its tasks wait to be sent together."""
-        from cheques.images import BadImage
+        from cheques.images import BadImage, open_image, shown_by_browsers
         from cheques.scans import pieces
         from studio.images import fetch_bytes
 
@@ -92,67 +81,78 @@ class Import:
                 raise BadImage(item.problem)
             if item.url:
                 try:
-                    self._take_where_it_is(item, fetch_bytes(item.url, self.settings, self.project))
-                    return
+                    content = fetch_bytes(item.url, self.settings, self.project)
+                    open_image(content, self.settings.page)
+                    if not shown_by_browsers(content):
+                        raise BadImage("browsers cannot show it; give the folder with its images (--images)")
                 except BadImage:
                     if item.path is None:
-                        raise
+                        raise  # otherwise the file on this machine is taken
+                else:
+                    digest = hashlib.sha256(content).hexdigest()[:16]
+                    if not self._is_there(item, scan := f"{digest}-1-1-1", digest, file_name(item.url)):
+                        self._send(item, scan, item.url, "image where it was")
+                    return
+
             assert item.path is not None
-            digest, labelled = _digest(item.path), bool(item.annotations)
-            if not labelled and self.page and self._is_whole(digest, self.page):
-                self.counts["there already"] += 1
-                return
+            with item.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            labelled = bool(item.annotations)
+            if not labelled and self.page:
+                # Where every cheque of the page came in with an earlier run, nothing is decoded.
+                each = range(1, MOST_ON_A_PAGE + 1)
+                of = next((of for of in each if f"{digest}-{self.page}-1-{of}" in self.by_scan), 0)
+                tasks = [self.by_scan.get(f"{digest}-{self.page}-{n}-{of}", (-1, False))[0] for n in range(1, of + 1)]
+                if tasks and min(tasks) > 0:
+                    self.counts["there already"] += 1
+                    return
             # One label is one cheque: a scan that has one is not cut, and of its pages only the usual one is taken.
             found, left_out = pieces(item.path, self.settings.page if labelled else self.page, split=not labelled)
             for line in left_out:
                 self.tell(item.name, f"left out: {line}", left_out=True)
             for piece in found:
-                self._take_piece(item, digest, piece, alone=len(found) == 1)
+                self._take_piece(item, item.path, digest, piece, alone=len(found) == 1)
         except BadImage as error:
             self.tell(item.name, f"left out: {error}", left_out=True)
         except OSError as error:
             self.tell(item.name, f"left out: {error.strerror or error}", left_out=True)
 
-    def _take_where_it_is(self, item: Item, content: bytes) -> None:
-        from cheques.images import BadImage, open_image, shown_by_browsers
-
-        open_image(content, self.settings.page)
-        digest = hashlib.sha256(content).hexdigest()[:16]
-        if not shown_by_browsers(content):
-            raise BadImage("browsers cannot show it; give the folder with its images (--images)")
-        if not self._is_there(item, scan := f"{digest}-1-1-1", digest, _file_name(item.url)):
-            self._send(item, scan, item.url, "image where it was")
-
-    def _take_piece(self, item: Item, digest: str, piece: Piece, alone: bool) -> None:
-        assert item.path is not None
+    def _take_piece(self, item: Item, path: Path, digest: str, piece: Piece, alone: bool) -> None:
+        """alone: no other cheque is on this file."""
         scan = f"{digest}-{piece.page}-{piece.number}-{piece.of}"
-        name = item.name if piece.of == 1 else f"{item.name}, cheque {piece.number}"
-        path, item = item.path, replace(item, name=name)
+        item = replace(item, name=item.name if piece.of == 1 else f"{item.name}, cheque {piece.number}")
         # What browsers show is there already if any task shows this very file, registered by hand or by a storage.
         if self._is_there(item, scan, digest, path.name if piece.content is None else ""):
             return
-        if piece.content is None:
-            url, where = self._registered(path, piece.suffix)
-        else:
+
+        if piece.content is not None:
             stem = path.stem if piece.page == 1 and piece.of == 1 else f"{path.stem}-{piece.page}-{piece.number}"
-            url, where = self.studio.upload(self.project, _safe(stem) + piece.suffix, piece.content), "uploaded"
+            url, where = self.studio.upload(self.project, safe_stem(stem) + piece.suffix, piece.content), "uploaded"
+        elif self.root is None or path.resolve().parent == self.root or not path.resolve().is_relative_to(self.root):
+            # Label Studio takes an upload by its suffix, which need not be the file's own.
+            name = safe_stem(path.stem) + piece.suffix
+            url, where = self.studio.upload(self.project, name, path.read_bytes()), "uploaded"
+        else:
+            if not self.served:
+                assert self.settings.files_root is not None
+                folder = self.folder.resolve()
+                below = folder if folder != self.root else path.resolve().parent
+                self.studio.serve_files(self.project, str(self.settings.files_root / below.relative_to(self.root)))
+                self.served = folder != self.root  # the root itself cannot be served, each folder in it can
+            url = f"/data/local-files/?d={quote(str(path.resolve().relative_to(self.root)))}"
+            where = "registered"
+
         became = f"{piece.became}, {where}"
         before = next(self._tasks_of(path.name, digest), None)
         if before and alone:
             # Its labels stay: only what the task shows is another file.
-            self.studio.change_data(before[0], **self.config.data_of(url), **{SOURCE: name, SCAN: scan})
+            self.studio.change_data(before[0], **self.config.data_of(url), **{SOURCE: item.name, SCAN: scan})
             self.by_scan[scan] = before
-            self.tell(name, f"{became}; task {before[0]} shows it now")
+            self.tell(item.name, f"{became}; task {before[0]} shows it now")
             if item.annotations and not before[1]:
                 self._is_there(item, scan, digest, "")
             return
         self._send(item, scan, url, f"{became}; task {before[0]} shows the whole scan: delete it" if before else became)
-
-    def _is_whole(self, digest: str, page: int) -> bool:
-        """Is every cheque of this page of the file in the project from an earlier run? Then nothing is decoded."""
-        of = next((of for of in range(1, MOST_ON_A_PAGE + 1) if f"{digest}-{page}-1-{of}" in self.by_scan), 0)
-        tasks = [self.by_scan.get(f"{digest}-{page}-{number}-{of}", (-1, False))[0] for number in range(1, of + 1)]
-        return bool(tasks) and min(tasks) > 0
 
     def _is_there(self, item: Item, scan: str, digest: str, file: str) -> bool:
         """Is it in the project, or on its way there? A label for a task without one is added."""
@@ -178,26 +178,14 @@ class Import:
         return True
 
     def _tasks_of(self, file: str, digest: str) -> Iterator[tuple[int, bool]]:
-        """Tasks that people made of this very file, and whether they are labelled. Names alone do not tell."""
+        """Tasks that people made of this very file, and whether they are labelled. The name alone does not tell."""
         from cheques.images import BadImage
         from studio.images import fetch_bytes
 
-        for task, url, labelled in self.by_name[_plain(file)]:
+        for task, url, labelled in self.by_name[plain_name(file)]:
             with suppress(BadImage):
                 if hashlib.sha256(fetch_bytes(url, self.settings, self.project)).hexdigest()[:16] == digest:
                     yield task, labelled
-
-    def _registered(self, path: Path, suffix: str) -> tuple[str, str]:
-        if self.root is None or path.resolve().parent == self.root or not path.resolve().is_relative_to(self.root):
-            # Label Studio takes an upload by its suffix, which need not be the file's own.
-            return self.studio.upload(self.project, _safe(path.stem) + suffix, path.read_bytes()), "uploaded"
-        if not self.served:
-            assert self.settings.files_root is not None
-            folder = self.folder.resolve()
-            below = folder if folder != self.root else path.resolve().parent
-            self.studio.serve_files(self.project, str(self.settings.files_root / below.relative_to(self.root)))
-            self.served = folder != self.root  # the root itself cannot be served, each folder in it can
-        return f"/data/local-files/?d={quote(str(path.resolve().relative_to(self.root)))}", "registered"
 
     def _send(self, item: Item, scan: str, url: str, became: str) -> None:
         data = item.data | self.config.data_of(url) | {SOURCE: item.name, SCAN: scan}
@@ -205,8 +193,7 @@ class Import:
         self.by_scan[scan] = -1, bool(annotations)
         self.waiting.append({"data": data | lost, **({"annotations": annotations} if annotations else {})})
         self.counts["labels"] += len(annotations)
-        if became:
-            self.tell(item.name, became + (f", {len(annotations)} label" if annotations else ""))
+        self.tell(item.name, became + (f", {len(annotations)} label" if annotations else ""))
         if len(self.waiting) >= TASKS_A_REQUEST:
             self.flush()
 
@@ -258,6 +245,25 @@ class Import:
                 return by
         return str(by)
 
+    def sum_up(self) -> None:
+        """Say how many there were, whose labels could not keep their annotator, and what to do next."""
+        counts = self.counts
+        line = f"{counts['taken']} taken, {counts['labels']} labels, {counts['left out']} left out"
+        if there := counts["there already"]:
+            line += f", {there} there already"
+        self.console.print(line, highlight=False)
+        strangers = {name.removeprefix("by "): n for name, n in counts.items() if name.startswith("by ")}
+        for who, number in strangers.items():
+            remedy = "invite them first" if "@" in who else f"say who that is: --annotator {who}=NAME@…"
+            self.console.print(
+                f"! {number} labels by {who}, no user here: they count as yours, and the task's data say "
+                f"{LABELLED_BY}; {remedy}, and import into a new project",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        self.console.print(f"next: chequemate connect --project {self.project}", highlight=False)
+
 
 def import_(
     project: Annotated[int, typer.Option(help="The project's number, as in its address: /projects/N.")],
@@ -284,9 +290,6 @@ def import_(
     What browsers cannot show is converted, several cheques on one scan are cut apart where the gaps between them are
     plain, and what is left out is said, a line each. Cut off and run again it goes on; nothing comes in twice.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from cheques.disk import locked
     from cheques.settings import settings
     from studio.client import Studio
@@ -296,38 +299,36 @@ def import_(
         raise typer.BadParameter("give a folder of scans, an export, or --adapter FOLDER")
     if source is not None and not source.exists():
         raise typer.BadParameter(f"{source}: no such file or folder")
-    known = dict(_pair(text) for text in annotator or ())
+    known = dict[str, str]()
+    for text in annotator or ():
+        number, equals, mail = text.partition("=")
+        if not equals or "@" not in mail:
+            raise typer.BadParameter(f"{text!r}: write it as 3=anna@bank.example", param_hint="--annotator")
+        known[number.strip()] = mail.strip()
     own, console = settings(), Console()
     studio = Studio.of(own)
     config = read_config(studio.project(project).label_config)
     if adapter:
-        _take_adapter(adapter, project, own, console)
+        take_adapter(adapter, project, own, console)
     if source is None:
         return
     root = source if source.is_dir() else images or source.parent
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with locked(own.home / "locks" / f"import-{project}"), progress:
-        items = list(_items(source, images, config, console))
-        row = progress.add_task("importing", total=len(items))
+        todo = list(items(source, images, config, console))
+        row = progress.add_task("importing", total=len(todo))
         run = Import(studio, own, project, config, root, console, None if pages else own.page, known)
         try:
-            for item in items:
+            for item in todo:
                 run.take(item)
                 progress.advance(row)
         finally:
             run.flush()
-    _sum_up(run, project, console)
+    run.sum_up()
 
 
-def _pair(text: str) -> tuple[str, str]:
-    number, equals, mail = text.partition("=")
-    if not equals or "@" not in mail:
-        raise typer.BadParameter(f"{text!r}: write it as 3=anna@bank.example", param_hint="--annotator")
-    return number.strip(), mail.strip()
-
-
-def _take_adapter(adapter: Path, project: int, own: Settings, console: Console) -> None:
+def take_adapter(adapter: Path, project: int, own: Settings, console: Console) -> None:
     from store.database import Store
     from store.versions import Versions
     from trainer.export_import import FIRST, import_adapter, must_read
@@ -346,131 +347,5 @@ def _take_adapter(adapter: Path, project: int, own: Settings, console: Console) 
     )
 
 
-def _items(source: Path, images: Path | None, config: Config, console: Console) -> Iterator[Item]:
-    if source.is_file():
-        yield from _of_export(source, images, config, console)
-    elif (source / "truth.jsonl").is_file():
-        yield from _of_truth(source, config, console)
-    else:
-        for path in sorted(source.rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
-            if path.is_file() and not hidden:
-                yield Item(str(path.relative_to(source)), path)
-
-
-def _of_truth(folder: Path, config: Config, console: Console) -> Iterator[Item]:
-    """A line is {"image": "c0001.png", field: text, …}, and may have `annotator`, `lead_time` and `created_at`."""
-    text = (folder / "truth.jsonl").read_text(encoding="utf-8-sig")
-    named, unknown = set[str](), Counter[str]()
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        place = f"truth.jsonl:{number}"
-        try:
-            truth = json.loads(line)
-        except ValueError:
-            yield Item(place, problem="no JSON; write one object a line")
-            continue
-        if not isinstance(truth, dict) or not isinstance(truth.get("image"), str):
-            yield Item(place, problem='no "image"; write {"image": "c0001.png", field: text, …}')
-            continue
-        result = list[dict[str, Any]]()
-        for name, value in truth.items():
-            if name in ("image", "annotator", "lead_time", "created_at"):
-                continue
-            if name not in config.form.names:
-                unknown[name] += 1
-            elif not isinstance(value, str):
-                console.print(f"! {place}: {name} is no text, and left out; put it in quotes", markup=False)
-            elif value:
-                one = next(one for one in config.form if one.name == name)
-                if one.kind == "choice" and value not in (*one.choices, *(() if name in config.no_unknown else ("?",))):
-                    console.print(f"! {place}: {name} has no such choice in the project; left out", markup=False)
-                    continue
-                kind, key = ("choices", "choices") if one.kind == "choice" else ("textarea", "text")
-                about = {"id": name, "from_name": name, "to_name": config.image_tag, "type": kind}
-                result.append(about | {"value": {key: [value]}})
-        named.add(truth["image"])
-        about = {"result": result, "completed_by": truth.get("annotator"), "created_at": truth.get("created_at")}
-        if isinstance(truth.get("lead_time"), int | float):
-            about["lead_time"] = truth["lead_time"]
-        path = folder / truth["image"]
-        problem = "" if path.is_file() else "no such file"
-        yield Item(truth["image"], path, annotations=[about] if result else [], problem=problem)
-    if unknown:
-        fields = ", ".join(sorted(unknown))
-        console.print(f"! {fields}: no fields of the project's form; left out", markup=False, soft_wrap=True)
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name not in named and path.name[0] != "." and path.name != "truth.jsonl":
-            yield Item(path.name, path)
-
-
-def _of_export(path: Path, images: Path | None, config: Config, console: Console) -> Iterator[Item]:
-    from studio.config import HINT
-    from studio.export import read_tasks
-
-    beside = images or path.parent
-    files = {_plain(one.name): one for one in sorted(beside.rglob("*")) if one.is_file() and one != path}
-    unknown = Counter[str]()
-    for task in read_tasks(path):
-        data = task.get("data") or {}
-        url = config.image_of(data) or next((u for u in data.values() if isinstance(u, str) and "/" in u), "")
-        name = f"task {task.get('id')}"
-        annotations = list[dict[str, Any]]()
-        for one in task.get("annotations") or ():
-            result = [region for region in one.get("result") or () if isinstance(region, dict)]
-            fitting = [r | {"to_name": config.image_tag} for r in result if r.get("from_name") in config.form.names]
-            unknown.update(str(r.get("from_name")) for r in result if r.get("from_name") not in config.form.names)
-            annotations.append(one | {"result": fitting})
-        file = _file_name(url) if isinstance(url, str) else ""
-        # Uploads carry eight hex digits of Label Studio's own before the name that people know.
-        short = re.sub(r"^[0-9a-f]{8}-", "", file)
-        local = files.get(_plain(file)) or files.get(_plain(short))
-        rest = {key: value for key, value in data.items() if value is not url and key != HINT}
-        # A folder that somebody names goes before what this Label Studio has under the same address.
-        url = "" if images and local else str(url)
-        problem = "" if url or local else "the task has no image"
-        yield Item(str(data.get(SOURCE) or name), local, url, annotations, rest, problem)
-    if unknown:
-        fields = ", ".join(sorted(unknown))
-        console.print(f"! {fields}: no fields of the project's form; left out", markup=False, soft_wrap=True)
-
-
-def _sum_up(run: Import, project: int, console: Console) -> None:
-    counts = run.counts
-    line = f"{counts['taken']} taken, {counts['labels']} labels, {counts['left out']} left out"
-    if there := counts["there already"]:
-        line += f", {there} there already"
-    console.print(line, highlight=False)
-    strangers = {name.removeprefix("by "): n for name, n in counts.items() if name.startswith("by ")}
-    for who, number in strangers.items():
-        remedy = "invite them first" if "@" in who else f"say who that is: --annotator {who}=NAME@…"
-        console.print(
-            f"! {number} labels by {who}, no user here: they count as yours, and the task's data say {LABELLED_BY}; "
-            f"{remedy}, and import into a new project",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-    console.print(f"next: chequemate connect --project {project}", highlight=False)
-
-
-def _file_name(url: str) -> str:
-    parts = urlsplit(url)
-    path = parse_qs(parts.query).get("d", [parts.path])[0] if "local-files" in parts.path else unquote(parts.path)
-    return path.rpartition("/")[2]
-
-
-def _plain(name: str) -> str:
-    """What is left of a name whatever wrote it: Label Studio drops accents, spaces and signs of an upload's."""
-    ascii_only = unicodedata.normalize("NFKD", re.sub(r"^[0-9a-f]{8}-", "", name)).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9.]", "", ascii_only.lower())
-
-
-def _safe(stem: str) -> str:
+def safe_stem(stem: str) -> str:
     return re.sub(r"[^\w.-]", "_", unicodedata.normalize("NFC", stem)) or "scan"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

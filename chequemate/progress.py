@@ -42,24 +42,25 @@ def progress(
     store = Store.of(settings())
     versions = Versions(store, project)
     found = progress_of(versions)
-    with suppress(StoreError):  # another's home can be looked at, too
+    with suppress(StoreError):  # one may look at a home that belongs to somebody else
         if project in map(str, known_projects(store)):
             keep_curve(versions, found)
     content = as_json(found, [] if target is None else [target])
-    on_screen = json_file is not None and str(json_file) == "-"
-    if on_screen:
-        sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    if json_file is not None and str(json_file) == "-":
+        sys.stdout.write(text)
     else:
-        _show(found, target)
-    if json_file is not None and not on_screen:
-        write_file(json_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        show(found, target)
+        if json_file is not None:
+            write_file(json_file, text)
     if plot is not None:
         from trainer.plots import learning_curve
 
         write_file(plot, learning_curve(content))
 
 
-def _show(found: Progress, target: float | None) -> None:
+def show(found: Progress, target: float | None) -> None:
+    """The versions as a table, and what the curve through them says."""
     from study.learning_curve import own_interval
     from trainer.progress import sentence, target_sentence, targets
 

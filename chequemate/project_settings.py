@@ -1,4 +1,4 @@
-"""`chequemate settings`: what a project has otherwise than the environment says."""
+"""`chequemate settings`: the settings in which a project differs from the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chequemate read`: images in, values and confidences out."""
+"""`chequemate read`: images in, values and confidences out, on request as a sheet to look at."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".pdf")
 SHEET = 12  # cheques on a sheet
 CHUNK = 64  # images in memory at once
+
+# The sheet: two cheques in a row, each with its values and, as bars, their confidences. Sizes are pixels.
+COLUMNS = 2
+CHEQUE_SIZE = (500, 225)
+TEXT = 430  # width of a reading
+MARGIN = 16
+LINE = 30
+BAR = 60
+LONGEST = 52  # letters of a value
+COLOURS = ((0.95, "#15803d"), (0.7, "#b45309"), (0.0, "#b91c1c"))  # from this confidence on
 
 
 def read(
@@ -46,17 +56,27 @@ def read(
     with reader_here(settings()) as reader:
         try:
             for path, found in readings(reader, paths, adapter):
-                entries.append(_entry(path, found))
+                if isinstance(found, Exception):
+                    typer.echo(f"chequemate: {path}: {found}", err=True)
+                    entries.append({"image": str(path), "values": {}, "confidence": {}, "error": str(found)})
+                    continue
+
+                image, reading = found
+                confidence = {name: round(value, 4) for name, value in reading.confidence.items()}
+                entry: dict[str, object] = {"image": str(path), "values": reading.values, "confidence": confidence}
+                entries.append(entry | ({"notes": list(reading.notes)} if reading.notes else {}))
                 if not as_json:
-                    _print(path, found)
-                if sheet and not isinstance(found, Exception) and len(shown) < SHEET:
-                    shown.append((path.name, found[0], found[1]))
-        finally:  # what was read before an error, too
+                    typer.echo(str(path))
+                    for name, value in reading.values.items():
+                        typer.echo(f"  {name:<18} {reading.confidence[name]:>5.0%}  {value}")
+                    for note in reading.notes:
+                        typer.echo(f"  {note}")
+                if sheet and len(shown) < SHEET:
+                    shown.append((path.name, image, reading))
+        finally:  # where the server goes away half-way, what was read until then is printed too
             if as_json:
                 typer.echo(json.dumps(entries, ensure_ascii=False, indent=1))
     if sheet and shown:
-        from chequemate.sheet import sheet_of
-
         sheet_of(shown).save(sheet)
         typer.echo(f"{sheet}: {len(shown)} cheques", err=True)
     if all("error" in entry for entry in entries):
@@ -109,22 +129,32 @@ def readings(
             yield path, (image if isinstance(image, BadImage) else (image, found[path]))
 
 
-def _entry(path: Path, found: tuple[Image, Reading] | Exception) -> dict[str, object]:
-    if isinstance(found, Exception):
-        typer.echo(f"chequemate: {path}: {found}", err=True)
-        return {"image": str(path), "values": {}, "confidence": {}, "error": str(found)}
-    reading = found[1]
-    confidence = {name: round(value, 4) for name, value in reading.confidence.items()}
-    entry: dict[str, object] = {"image": str(path), "values": reading.values, "confidence": confidence}
-    return entry | ({"notes": list(reading.notes)} if reading.notes else {})
+def sheet_of(cheques: Sequence[tuple[str, Image, Reading]]) -> Image:
+    """Name, image and reading of each cheque, two in a row, on white."""
+    from PIL import Image as Images
+    from PIL import ImageDraw
 
+    from cheques.drawing.hands import font
 
-def _print(path: Path, found: tuple[Image, Reading] | Exception) -> None:
-    if isinstance(found, Exception):
-        return
-    reading = found[1]
-    typer.echo(str(path))
-    for name, value in reading.values.items():
-        typer.echo(f"  {name:<18} {reading.confidence[name]:>5.0%}  {value}")
-    for note in reading.notes:
-        typer.echo(f"  {note}")
+    width, height = CHEQUE_SIZE[0] + TEXT + 3 * MARGIN, CHEQUE_SIZE[1] + 2 * MARGIN
+    rows = -(-len(cheques) // COLUMNS)
+    page = Images.new("RGB", (COLUMNS * width, rows * height), "white")
+    pen, small, plain = ImageDraw.Draw(page), font("inter", 11), font("inter", 14)
+    for place, (_, image, reading) in enumerate(cheques):
+        left, top = place % COLUMNS * width + MARGIN, place // COLUMNS * height + MARGIN
+        thumbnail = image.copy()
+        thumbnail.thumbnail(CHEQUE_SIZE, Images.Resampling.LANCZOS)
+        page.paste(thumbnail, (left, top))
+
+        left += CHEQUE_SIZE[0] + MARGIN
+        for line, (name, value) in enumerate(reading.values.items()):
+            y = top + line * LINE
+            confidence = reading.confidence[name]
+            colour = next(colour for least, colour in COLOURS if confidence >= least)
+            pen.rectangle((left, y + 4, left + BAR, y + 12), fill="#e5e7eb")
+            pen.rectangle((left, y + 4, left + round(BAR * confidence), y + 12), fill=colour)
+            pen.text((left, y + 14), f"{confidence:.0%}", colour, font=small)
+            pen.text((left + BAR + 10, y), name, "#6b7280", font=small)
+            shown = value if len(value) <= LONGEST else value[: LONGEST - 3] + "..."
+            pen.text((left + BAR + 10, y + 11), shown or "(vide)", "black" if value else "#9ca3af", font=plain)
+    return page

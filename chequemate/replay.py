@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from chequemate.output import check_places, write_file
@@ -63,10 +66,10 @@ def replay(
         pool=pool,
         test=test,
         epochs=epochs,
-        folder=_folder(out, labels, pool, test, epochs),
+        folder=cells_folder(out, labels, pool, test, epochs),
     )
-    with card_here(settings()), _resumable():
-        _replay(plan, jobs)
+    with card_here(settings()), resumable():
+        run_cells(plan, jobs)
     found = result(plan)
     console.print(table(found))
     if json_file:
@@ -76,7 +79,7 @@ def replay(
 
 
 @contextmanager
-def _resumable() -> Iterator[None]:
+def resumable() -> Iterator[None]:
     """A full disk, or a cell that is killed for want of memory, is one line."""
     from concurrent.futures.process import BrokenProcessPool
 
@@ -91,11 +94,8 @@ def _resumable() -> Iterator[None]:
         ) from None
 
 
-def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: int) -> Path:
+def cells_folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: int) -> Path:
     """Cells of one base, one recipe, one method and one setting: others could not be compared with them."""
-    import hashlib
-    from dataclasses import asdict
-
     from cheques.settings import settings
     from reader.base_model import base_identity
     from worker.acquisition import NO_SIGNAL, SHORTLIST, SPREAD
@@ -112,20 +112,18 @@ def _folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: in
     return folder
 
 
-def _replay(plan: Any, jobs: int) -> None:
+def run_cells(plan: Any, jobs: int) -> None:
     """Every cell, stage by stage, some at once; cells that are there already count as done."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from worker.replay import run
 
     if jobs > 1:
-        os.environ["OMP_NUM_THREADS"] = str(
-            max(1, (os.cpu_count() or 1) // jobs)
-        )  # the workers read it when they begin
+        # The workers read it when they begin; with all cores for each they would wait for one another.
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     bar = Progress(TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # spawn: neither CUDA nor torch's threads survive a fork.
     with bar, ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as workers:
         task = bar.add_task("", total=sum(map(len, plan.stages())))
         for stage in plan.stages():
@@ -153,23 +151,18 @@ def result(plan: Any) -> dict[str, Any]:
     from worker.replay import FIRST, run
 
     def cell(strategy: str, seed: int, labels: int) -> Any:
+        # The first training is the same for every strategy: nothing is chosen yet.
         return run(plan, FIRST if labels == plan.labels[0] else strategy, seed, labels)
 
     cells = {name: [[cell(name, seed, n) for n in plan.labels] for seed in plan.seeds] for name in plan.strategies}
     means = {name: np.array([[one.mean for one in row] for row in rows]) for name, rows in cells.items()}
     tails = {name: np.array([[one.tail for one in row] for row in rows]) for name, rows in cells.items()}
+    # The shared first cells stand in every row; their time counts once.
     done = {(one.strategy, one.seed, one.labels): one.seconds for rows in cells.values() for row in rows for one in row}
     about = {"pool": plan.pool, "test": plan.test, "epochs": plan.epochs, "folder": plan.folder.name}
     about |= {"seconds": round(sum(done.values()))}  # of all cells, one after the other
     each = [
-        {
-            "strategy": name,
-            "seed": one.seed,
-            "labels": one.labels,
-            "mean": one.mean,
-            "tail": one.tail,
-            "kinds": one.kinds,
-        }
+        {"strategy": name} | {key: getattr(one, key) for key in ("seed", "labels", "mean", "tail", "kinds")}
         for name, rows in cells.items()
         for row in rows
         for one in row
@@ -185,13 +178,13 @@ def table(found: dict[str, Any]) -> Table:
         shown.add_column(name, justify="right")
     for place, labels in enumerate(found["labels"]):
         points = [curve[place] for curve in found["curves"].values()]
-        shown.add_row(str(labels), *(f"{_shown(p, 'mean')} ({_shown(p, 'tail')})" for p in points))
+        shown.add_row(str(labels), *(f"{with_spread(p, 'mean')} ({with_spread(p, 'tail')})" for p in points))
     if matching := found.get("labels_to_match_random"):
         shown.add_section()
         tail = found["labels_to_match_random_tail"]
         reached = (f"{matching[name] or 'never'} ({tail[name] or 'never'})" for name in found["curves"])
         shown.add_row("as good as random's last at", *reached)
-        gains = (_shown(found["gain"][name], "mean") if name in found["gain"] else "" for name in found["curves"])
+        gains = (with_spread(found["gain"][name], "mean") if name in found["gain"] else "" for name in found["curves"])
         shown.add_row("more than random, over the curve", *gains)
         sure = found["beats_random"]
         shown.add_row(
@@ -200,6 +193,6 @@ def table(found: dict[str, Any]) -> Table:
     return shown
 
 
-def _shown(point: dict[str, Any], what: str) -> str:
+def with_spread(point: dict[str, Any], what: str) -> str:
     low, high = point[f"{what}_low"], point[f"{what}_high"]
     return f"{point[what]:.3f}" + (f" ±{(high - low) / 2:.3f}" if low is not None else "")

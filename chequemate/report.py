@@ -50,36 +50,33 @@ def report(
     """Print the page for the lead, or make slides from the project's own numbers."""
     from backend.dashboard.figures import FigureCache
     from cheques.settings import settings
+    from store.projects import served
 
     if pdf is None and pptx is None:
         raise typer.BadParameter("give --pdf FILE, --pptx FILE, or both")
     chosen = settings()
-    number = project if project is not None else _only_project(chosen)
-    desk = FigureCache(chosen)
-    figures = desk.figures(number, PATIENCE_SECONDS)
+    if project is None:
+        projects = served(chosen)
+        if len(projects) != 1:
+            known = ", ".join(map(str, projects)) or "none"
+            raise ReportError(f"served projects: {known}; choose one with --project N")
+        project = projects[0]
+    cache = FigureCache(chosen)
+    figures = cache.figures(project, PATIENCE_SECONDS)
     if figures.problem:
         raise ReportError(figures.problem)
     if pdf is not None:
-        print_page(page_of(desk, chosen, number, lang), pdf)
-        print(f"{pdf}: the page of project {number}")
+        print_page(page_of(cache, chosen, project, lang), pdf)
+        print(f"{pdf}: the page of project {project}")
     if pptx is not None:
         from chequemate.deck import write
         from chequemate.slides import slides
 
         write(slides(figures, hourly), pptx)
-        print(f"{pptx}: five slides on project {number}")
+        print(f"{pptx}: five slides on project {project}")
 
 
-def _only_project(settings: Settings) -> int:
-    from store.projects import served
-
-    projects = served(settings)
-    if len(projects) != 1:
-        raise ReportError(f"served projects: {', '.join(map(str, projects)) or 'none'}; choose one with --project N")
-    return projects[0]
-
-
-def page_of(desk: FigureCache, settings: Settings, project: int, lang: str = "fr") -> str:
+def page_of(cache: FigureCache, settings: Settings, project: int, lang: str = "fr") -> str:
     """The page as one HTML file with everything inside it, as of now."""
     from flask import Flask
 
@@ -87,10 +84,11 @@ def page_of(desk: FigureCache, settings: Settings, project: int, lang: str = "fr
     from studio.images import fetch_image
     from worker.queue import connect
 
+    # The backend's own routes, asked without a server, so that the PDF says what the page says.
     app = Flask(__name__)
     wanted = settings.model_copy(update={"projects": (*settings.projects, project)})
     register(
-        app, wanted, lambda url, project: fetch_image(url, settings, project), connect(settings.redis_url, 1.0), desk
+        app, wanted, lambda url, project: fetch_image(url, settings, project), connect(settings.redis_url, 1.0), cache
     )
     return app.test_client().get("/", query_string={"print": "", "project": project, "lang": lang}).text
 
@@ -106,6 +104,7 @@ def print_page(html: str, pdf: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="chequemate-") as name:
         folder = Path(name)
         (folder / "page.html").write_text(html, encoding="utf-8")
+        # A profile of its own: a browser that is open already would take the command over, and print nothing.
         command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--print-to-pdf={folder / 'page.pdf'}"]
         try:
             done = subprocess.run(

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from chequemate.output import check_places, write_file
 
 if TYPE_CHECKING:
     from study.quality import Caught
     from study.savings import Savings
-    from study.timed_annotation import TimedAnnotation
 
 
 def savings(
@@ -28,27 +29,6 @@ def savings(
     With --export alone the arm of each annotation is read from the prediction it started from; with --project too,
     from that project's draw, and planted errors from its record.
     """
-    from study.quality import caught
-    from study.savings import savings as computed
-
-    if project is None and export is None:
-        raise typer.BadParameter("give --project N, or --export FILE")
-    check_places(json_out)
-    work = _work(project, export)
-    found, seen = computed(work, goal), caught(work)
-    if json_out is None or str(json_out) != "-":
-        _show(found)
-        _show_caught(seen)
-    if json_out is not None:
-        planted = {"planted": seen.as_json()} if seen.overall.n else {}
-        text = json.dumps(found.as_json() | planted, ensure_ascii=False, indent=1)
-        if str(json_out) == "-":
-            sys.stdout.write(text + "\n")
-        else:
-            write_file(json_out, text + "\n")
-
-
-def _work(project: int | None, export: Path | None) -> list[TimedAnnotation]:
     from backend.arms import work_of
     from cheques.settings import settings
     from store.database import Store
@@ -56,27 +36,45 @@ def _work(project: int | None, export: Path | None) -> list[TimedAnnotation]:
     from store.planted import PlantedRecord
     from store.projects import known_projects
     from studio.export import read_export
+    from study.quality import caught
+    from study.savings import savings as computed
 
+    if project is None and export is None:
+        raise typer.BadParameter("give --project N, or --export FILE")
+    check_places(json_out)
     if project is None:
         assert export is not None
-        return work_of(read_export(export))
-    store = Store.of(settings())
-    drawn = Draw(store, project) if project in known_projects(store) else None
-    draw, planted = (drawn.get if drawn and drawn.places() else None), PlantedRecord.of(store, project)
-    if export is not None:
-        return work_of(read_export(export), draw, planted)
-    from studio.client import Studio
-    from studio.formats import read_config
+        work = work_of(read_export(export))
+    else:
+        store = Store.of(settings())
+        # Without a draw of the project here, the arm is read as from an export alone.
+        drawn = Draw(store, project) if project in known_projects(store) else None
+        draw, planted = (drawn.get if drawn and drawn.places() else None), PlantedRecord.of(store, project)
+        if export is not None:
+            work = work_of(read_export(export), draw, planted)
+        else:
+            from studio.client import Studio
+            from studio.formats import read_config
 
-    studio = Studio.of(settings())
-    config = read_config(studio.project(project).label_config)
-    return work_of(studio.labels(project, config), draw, planted)
+            studio = Studio.of(settings())
+            config = read_config(studio.project(project).label_config)
+            work = work_of(studio.labels(project, config), draw, planted)
+
+    found, seen = computed(work, goal), caught(work)
+    on_screen = json_out is not None and str(json_out) == "-"
+    if not on_screen:
+        show(found, seen)
+    if json_out is not None:
+        errors = {"planted": seen.as_json()} if seen.overall.n else {}
+        text = json.dumps(found.as_json() | errors, ensure_ascii=False, indent=1) + "\n"
+        if on_screen:
+            sys.stdout.write(text)
+        else:
+            write_file(json_out, text)
 
 
-def _show(found: Savings) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def show(found: Savings, seen: Caught) -> None:
+    """The savings for people, and below them what became of the planted errors."""
     from study.lead_times import REASONS
 
     out = Console(soft_wrap=True)
@@ -98,15 +96,10 @@ def _show(found: Savings) -> None:
     for reason, count in found.dropped.items():
         out.print(f"left out: {count} {REASONS[reason]}", markup=False)
 
-
-def _show_caught(seen: Caught) -> None:
-    from rich.console import Console
-
-    out = Console(soft_wrap=True)
     for name, share in {"planted errors": seen.overall, **seen.by_field}.items():
-        if found := share.estimate:
-            ends = f"{found.low:.0%} to {found.high:.0%}"
-            out.print(f"{name}: {share.count} of {share.n} corrected, {found.value:.0%} ({ends})", markup=False)
+        if estimate := share.estimate:
+            ends = f"{estimate.low:.0%} to {estimate.high:.0%}"
+            out.print(f"{name}: {share.count} of {share.n} corrected, {estimate.value:.0%} ({ends})", markup=False)
     if seen.left:
         tasks = ", ".join(map(str, seen.left))
         out.print(

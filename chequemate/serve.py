@@ -8,7 +8,8 @@ from types import FrameType
 
 from rich.console import Console
 
-from chequemate.stack import Stack, StackError
+from chequemate.stack import Stack
+from chequemate.supervisor import StackError
 from cheques.settings import remarks, settings
 
 
@@ -42,6 +43,7 @@ def until_stopped(stack: Stack, console: Console, begin: Callable[[], None]) -> 
 
     for remark in remarks(stack.settings):
         console.print(f"note: {remark}", style="yellow", markup=False, soft_wrap=True)
+    # `kill` and a closed terminal end the stack in order, as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     try:

@@ -87,6 +87,7 @@ def backend(port: int, environment: Mapping[str, str], host: str = HOST) -> Serv
     serve = (sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", "1", "--threads", "32")
     limits = ("--timeout", "120", "--keep-alive", "75", "--graceful-timeout", "5")
     options = ("--bind", f"{host}:{port}", *limits, "--no-control-socket")
+    # 0.0.0.0 is where to listen, not an address to call.
     url = f"http://{HOST if host == '0.0.0.0' else host}:{port}/health"
     return Service("backend", (*serve, *options, "backend.app:create_app()"), environment, lambda _: is_up(url), 180.0)
 
@@ -101,6 +102,7 @@ def worker(environment: Mapping[str, str], redis_url: str) -> Service:
 
         with contextlib.suppress(redis.RedisError), redis.Redis.from_url(redis_url, socket_timeout=2) as connection:
             for one in Worker.all(connection=connection):
+                # Each service leads a session of its own; what it starts stays in it.
                 with contextlib.suppress(ProcessLookupError, TypeError):
                     if os.getsid(one.pid) == session:
                         return True
@@ -137,6 +139,7 @@ def label_studio_command() -> str:
 
 
 def write_private(path: Path, text: str) -> None:
+    """Whole or not at all, and never readable by others, not even while it is written."""
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -145,6 +148,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def redis_answers(redis_url: str) -> bool:
+    """Is it up, and does it take the password of the URL?"""
     import redis
 
     with contextlib.suppress(redis.RedisError), redis.Redis.from_url(redis_url, socket_timeout=2) as connection:
@@ -153,6 +157,7 @@ def redis_answers(redis_url: str) -> bool:
 
 
 def is_up(url: str) -> bool:
+    """Does it answer with success?"""
     import requests
 
     try:

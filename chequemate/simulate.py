@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from chequemate.output import check_places, write_file
 
 if TYPE_CHECKING:
+    from store.draw import Draw
+    from store.versions import Versions
     from studio.client import Studio
     from studio.config import Config
 
@@ -40,9 +45,6 @@ def simulate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write what was served and learned here.")] = None,
 ) -> None:
     """Let simulated annotators label cheques, and watch the model learn."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from cheques.settings import settings
     from store.database import Store
     from store.draw import Draw
@@ -118,7 +120,7 @@ def label_next(
     project: int,
     config: Config,
     answers: Mapping[str, Mapping[str, str]],
-    draw: Any,
+    draw: Draw,
     chance: random.Random,
 ) -> Served | None:
     """Take the next cheque as the "Label All Tasks" button does, correct what differs from the truth, submit."""
@@ -127,6 +129,7 @@ def label_next(
     task = studio.next_task(project)
     if task is None:
         return None
+    # The name in the truth, behind the folder of local storage and the hex digits that uploads carry.
     image = config.image_of(task["data"])
     name = (uri_at(image) or image).rsplit("/", 1)[-1].rsplit("-", 1)[-1]
     if name not in answers:
@@ -150,7 +153,7 @@ def corrected(
 
     regions = {one["from_name"]: one for one in shown}
     before = values_of(shown, config.form).first
-    right = exact(config.form, truth, before)  # 12.50 dinars are left as they are, though the truth says 12.500
+    right = exact(config.form, truth, before)  # equal amounts are left as they are: 12.50 for 12.500 dinars
     result, typed = [], 0
     for field in config.form:
         old = before.get(field.name)
@@ -184,12 +187,17 @@ def told(mean: float | None) -> str:
     return "no score" if mean is None else f"exact match {mean:.3f}"
 
 
-def report(versions: Any, served: list[Served]) -> dict[str, Any]:
+def report(versions: Versions, served: list[Served]) -> dict[str, Any]:
     """What the run brought, as JSON; the base's score is the one measured beside the latest version."""
     listed = list(versions.list())
+    base = None
+    for version in reversed(listed):
+        if (file := version.path / "report" / "report.json").exists():
+            base = json.loads(file.read_text()).get("base", {}).get("mean")
+            break
     return {
         "labels": len(served),
-        "base": {"mean": base_mean(listed)},
+        "base": {"mean": None if base is None else float(base)},
         "versions": [
             {"version": v.name, "mean": v.mean, "decision": v.decision, "seconds": round(v.seconds, 1)} for v in listed
         ],
@@ -197,18 +205,7 @@ def report(versions: Any, served: list[Served]) -> dict[str, Any]:
     }
 
 
-def base_mean(listed: list[Any]) -> float | None:
-    for version in reversed(listed):
-        file = version.path / "report" / "report.json"
-        if file.exists():
-            mean = json.loads(file.read_text()).get("base", {}).get("mean")
-            return None if mean is None else float(mean)
-    return None
-
-
-def show(console: Any, outcome: Mapping[str, Any], spent: Mapping[str, float], served: list[Served]) -> None:
-    from rich.table import Table
-
+def show(console: Console, outcome: Mapping[str, Any], spent: Mapping[str, float], served: list[Served]) -> None:
     table = Table("version", "exact match on the exam", "decision", "training", title="What was learned")
     table.add_row("base", told(outcome["base"]["mean"]), "", "")
     for v in outcome["versions"]:

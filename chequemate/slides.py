@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +19,45 @@ UNKNOWN = "pas encore mesurable"
 
 
 def slides(figures: Figures, hourly: float | None = None) -> list[Slide]:
-    """hourly: euros an hour of annotation, None: costs are given in hours."""
-    report = _report(figures)
+    """Context, method, results, limits, conclusion. hourly: euros an hour of annotation; None: costs are in hours."""
+    report: dict[str, Any] = {}
+    if champion := figures.history.champion:
+        # Without a report the slides say of each number that it cannot be measured yet.
+        with suppress(OSError, ValueError):
+            found = json.loads((champion.path / "report" / "report.json").read_text(encoding="utf-8"))
+            report = found if isinstance(found, dict) else {}
     return [
-        _context(figures),
-        _method(figures, report),
-        _results(figures, report),
-        _limits(figures, report, hourly),
-        _conclusion(figures, report),
+        context(figures),
+        method(figures, report),
+        results(figures, report),
+        limits(figures, report, hourly),
+        conclusion(figures),
     ]
 
 
-def _context(figures: Figures) -> Slide:
+def context(figures: Figures) -> Slide:
     savings, hours = figures.savings, figures.savings.hours
-    worked = f"{_n(hours.worked, 1)} h d'annotation mesurées, durées nettoyées" if hours else f"Durée : {UNKNOWN}"
-    names = ", ".join(_field(name).lower() for name in savings.acceptance or CHEQUE.names)
+    worked = f"{number(hours.worked, 1)} h d'annotation mesurées, durées nettoyées" if hours else f"Durée : {UNKNOWN}"
+    names = ", ".join(field_title(name).lower() for name in savings.acceptance or CHEQUE.names)
     parts = [("Chèques", [figures.labels - figures.exam, figures.exam])]
     chart = Chart("Chèques annotés", ["Leçons", "Examen"], parts) if figures.labels else None
     lines = [
-        f"{_n(figures.labels)} chèques annotés sur {_n(figures.goal)} prévus",
+        f"{number(figures.labels)} chèques annotés sur {number(figures.goal)} prévus",
         f"{len(savings.acceptance or CHEQUE.names)} champs par chèque : {names}",
         worked,
-        f"Examen tiré au sort, jamais appris : {_n(figures.exam)} chèques",
-        f"Comparaison du temps : {_n(savings.blind)} chèques sans pré-annotation, {_n(savings.prelabel)} avec",
+        f"Examen tiré au sort, jamais appris : {number(figures.exam)} chèques",
+        f"Comparaison du temps : {number(savings.blind)} chèques sans pré-annotation, {number(savings.prelabel)} avec",
     ]
     notes = (
         "Les chèques sont tirés au sort une seule fois : un cinquième sert d'examen et n'est jamais appris. La moitié "
         "de l'examen est annotée sans pré-annotation, ce qui permet de mesurer le temps gagné et de vérifier que les "
         "annotateurs ne valident pas les erreurs du modèle. Les durées viennent de Label Studio ; les onglets laissés "
-        f"ouverts et les durées inutilisables sont écartés ({_n(sum(savings.dropped.values()))} annotations)."
+        f"ouverts et les durées inutilisables sont écartés ({number(sum(savings.dropped.values()))} annotations)."
     )
     return Slide("Contexte et protocole", lines, notes, chart)
 
 
-def _method(figures: Figures, report: dict[str, Any]) -> Slide:
+def method(figures: Figures, report: dict[str, Any]) -> Slide:
     training, champion = report.get("training") or {}, figures.history.champion
     versions = figures.history.versions
     engine = {"unsloth": "Unsloth", "peft": "transformers + peft"}.get(str(training.get("engine")), "")
@@ -64,8 +70,8 @@ def _method(figures: Figures, report: dict[str, Any]) -> Slide:
         f"Rang {recipe.get('rank', '–')}, {recipe.get('epochs', '–')} passages au plus, arrêt anticipé"
         if recipe
         else f"Réglages : {UNKNOWN}",
-        f"Moteur : {engine or UNKNOWN}" + (f" ; mémoire de pointe {_n(peak / 2**30, 1)}\u00a0Gio" if peak else ""),
-        f"Durée d'un entraînement : {_n(champion.seconds / 60, 1)} minutes" if champion else f"Durée : {UNKNOWN}",
+        f"Moteur : {engine or UNKNOWN}" + (f" ; mémoire de pointe {number(peak / 2**30, 1)}\u00a0Gio" if peak else ""),
+        f"Durée d'un entraînement : {number(champion.seconds / 60, 1)} minutes" if champion else f"Durée : {UNKNOWN}",
         f"{len(versions)} versions entraînées, {sum(v.decision != 'rejected' for v in versions)} retenues",
     ]
     judged = [version for version in versions if version.mean is not None]
@@ -88,7 +94,7 @@ def _method(figures: Figures, report: dict[str, Any]) -> Slide:
     return Slide("Méthode", lines, notes, chart)
 
 
-def _results(figures: Figures, report: dict[str, Any]) -> Slide:
+def results(figures: Figures, report: dict[str, Any]) -> Slide:
     base, now = report.get("base") or {}, report.get("candidate") or {}
     gains = (report.get("gains") or {}).get("base") or {}
     hard = report.get("hard") or {}
@@ -96,24 +102,24 @@ def _results(figures: Figures, report: dict[str, Any]) -> Slide:
     effect = savings.effect if savings.verdict.enough else None
     valid = now.get("valid_json")
     lines = [
-        f"Exactitude moyenne : {_share(base.get('mean'))} puis {_share(now.get('mean'))}"
+        f"Exactitude moyenne : {share(base.get('mean'))} puis {share(now.get('mean'))}"
         if base
         else f"Exactitude moyenne : {UNKNOWN}",
-        f"Gain moyen : {_gain(gains.get('mean'))}",
-        f"Gain médian : {_gain(gains.get('median'))}",
+        f"Gain moyen : {gain_text(gains.get('mean'))}",
+        f"Gain médian : {gain_text(gains.get('median'))}",
         "Chèques que la base ne lisait pas du tout : "
         + (f"{hard.get('moved', 0)} débloqués sur {hard.get('base', 0)}" if hard else UNKNOWN),
-        f"Réponses au format JSON valide : {_share(valid, 1)}",
-        f"Temps gagné : {_estimate(effect.seconds, 's')} par chèque"
+        f"Réponses au format JSON valide : {share(valid, 1)}",
+        f"Temps gagné : {estimate_text(effect.seconds, 's')} par chèque"
         if effect
-        else f"Temps gagné : {UNKNOWN} ({_n(savings.blind)} chèques sans pré-annotation, il en faut environ "
-        f"{_n(savings.verdict.needed)})",
+        else f"Temps gagné : {UNKNOWN} ({number(savings.blind)} chèques sans pré-annotation, il en faut environ "
+        f"{number(savings.verdict.needed)})",
     ]
     names = [name for name in base.get("fields") or {} if name in (now.get("fields") or {})]
     chart = (
         Chart(
             "Champs lus exactement (%)",
-            [_field(name) for name in names],
+            [field_title(name) for name in names],
             [
                 ("Base", [100 * base["fields"][name] for name in names]),
                 ("En service", [100 * now["fields"][name] for name in names]),
@@ -124,37 +130,36 @@ def _results(figures: Figures, report: dict[str, Any]) -> Slide:
         else None
     )
     notes = (
-        f"Mesuré sur les {_n(now.get('n') or 0)} chèques de l'examen, lus par le modèle de base et par la version en "
-        "service. Les fourchettes entre parenthèses sont des intervalles à 95 % ; le temps gagné compare, pour chaque "
-        "annotateur, des chèques tirés au sort avec et sans pré-annotation."
+        f"Mesuré sur les {number(now.get('n') or 0)} chèques de l'examen, lus par le modèle de base et par la version "
+        "en service. Les fourchettes entre parenthèses sont des intervalles à 95 % ; le temps gagné compare, pour "
+        "chaque annotateur, des chèques tirés au sort avec et sans pré-annotation."
     )
     return Slide("Résultats", lines, notes, chart)
 
 
-def _limits(figures: Figures, report: dict[str, Any], hourly: float | None) -> Slide:
+def limits(figures: Figures, report: dict[str, Any], hourly: float | None) -> Slide:
     graded, savings, waved = figures.graded, figures.savings, figures.waved
     hours = savings.hours if savings.verdict.enough else None
     n = len(graded.right)
     found = certify(*graded.cheque(), 0.01)
     certified = (
-        f"{_share(found.share)} des chèques sans personne, au plus 1 % mal lus (95 % de confiance)"
+        f"{share(found.share)} des chèques sans personne, au plus 1 % mal lus (95 % de confiance)"
         if found.threshold is not None
-        else f"Lecture certifiée à 1 % : {UNKNOWN} ; au moins {_n(found.needed or least(0.01))} chèques d'examen"
+        else f"Lecture certifiée à 1 % : {UNKNOWN} ; au moins {number(found.needed or least(0.01))} chèques d'examen"
     )
     lines = [
-        f"Examen de {_n(n or figures.exam)} chèques, fourchettes à 95\u00a0%",
+        f"Examen de {number(n or figures.exam)} chèques, fourchettes à 95\u00a0%",
         certified,
-        f"Erreurs du modèle validées par mégarde : {_estimate(waved.rate, '%', 100) if waved.rate else UNKNOWN}",
-        f"Lecture : {_n((report.get('candidate') or {}).get('seconds_per_cheque') or 0, 1)} s par chèque"
+        f"Erreurs du modèle validées par mégarde : {estimate_text(waved.rate, '%', 100) if waved.rate else UNKNOWN}",
+        f"Lecture : {number((report.get('candidate') or {}).get('seconds_per_cheque') or 0, 1)} s par chèque"
         if report
         else f"Durée de lecture : {UNKNOWN}",
-        f"Gain à ce jour, extrapolé : {_money(hours.saved.value, hourly)}" if hours else f"Gain total : {UNKNOWN}",
+        f"Gain à ce jour, extrapolé : {hours_text(hours.saved.value, hourly)}" if hours else f"Gain total : {UNKNOWN}",
     ]
     chart = None
     if hours and hours.left:
-        lines.append(
-            f"Reste à annoter : {_money(hours.with_, hourly)} avec pré-annotation, {_money(hours.without, hourly)} sans"
-        )
+        with_, without = hours_text(hours.with_, hourly), hours_text(hours.without, hourly)
+        lines.append(f"Reste à annoter : {with_} avec pré-annotation, {without} sans")
         chart = Chart(
             "Heures pour les chèques restants",
             ["Sans pré-annotation", "Avec"],
@@ -169,18 +174,28 @@ def _limits(figures: Figures, report: dict[str, Any], hourly: float | None) -> S
     return Slide("Limites et coûts", lines, notes, chart)
 
 
-def _conclusion(figures: Figures, report: dict[str, Any]) -> Slide:
+def conclusion(figures: Figures) -> Slide:
     left = max(figures.goal - figures.labels, 0)
     savings = figures.savings
     rates = sorted(savings.acceptance.items(), key=lambda one: one[1])
-    weakest = ", ".join(f"{_field(name).lower()} ({_share(rate)})" for name, rate in rates[:2])
-    champion = figures.history.champion
+    weakest = ", ".join(f"{field_title(name).lower()} ({share(rate)})" for name, rate in rates[:2])
+    champion, expected = figures.history.champion, figures.history.learning.expected
+    judged = [version for version in figures.history.versions if version.mean is not None]
+    if expected:
+        gain = estimate_text(expected.gain, "points", 100.0)
+        worth = f"Annotations restantes : {number(left)} ; {number(expected.more)} de plus apporteraient {gain}"
+    elif len(judged) < 2:
+        worth = f"Annotations restantes : {number(left)} ; leur gain n'est pas encore estimable"
+    else:
+        first, last = judged[0], judged[-1]
+        points = f"{100 * ((last.mean or 0.0) - (first.mean or 0.0)):+.1f}".replace(".", ",")
+        worth = f"De {number(first.labels)} à {number(last.labels)} annotations apprises : {points} points"
     lines = [
-        f"En service : {champion.name}, exactitude {_share(champion.mean)}"
+        f"En service : {champion.name}, exactitude {share(champion.mean)}"
         if champion
         else "En service : modèle de base",
         f"Champs à renforcer, part acceptée telle quelle : {weakest}" if weakest else "Aucun champ mesuré encore",
-        _worth(figures, left),
+        worth,
         "Modèle plus petit : à trancher par une comparaison sur le même examen",
         "Prochaine étape : poursuivre l'annotation dans l'ordre proposé, chèques les plus instructifs d'abord",
     ]
@@ -191,54 +206,32 @@ def _conclusion(figures: Figures, report: dict[str, Any]) -> Slide:
     return Slide("Conclusion et suites", lines, notes)
 
 
-def _worth(figures: Figures, left: int) -> str:
-    expected = figures.history.learning.expected
-    if expected:
-        gain = _estimate(expected.gain, "points", 100.0)
-        return f"Annotations restantes : {_n(left)} ; {_n(expected.more)} de plus apporteraient {gain}"
-    judged = [version for version in figures.history.versions if version.mean is not None]
-    if len(judged) < 2:
-        return f"Annotations restantes : {_n(left)} ; leur gain n'est pas encore estimable"
-    first, last = judged[0], judged[-1]
-    points = 100 * ((last.mean or 0.0) - (first.mean or 0.0))
-    return f"De {_n(first.labels)} à {_n(last.labels)} annotations apprises : {points:+.1f} points".replace(".", ",")
-
-
-def _report(figures: Figures) -> dict[str, Any]:
-    champion = figures.history.champion
-    if champion is None:
-        return {}
-    try:
-        found = json.loads((champion.path / "report" / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _field(name: str) -> str:
+def field_title(name: str) -> str:
     return CHEQUE[name].title if name in CHEQUE.names else name.replace("_", " ")
 
 
-def _n(value: float, digits: int = 0) -> str:
+def number(value: float, digits: int = 0) -> str:
+    """As French writes it: a comma, and a narrow space between thousands."""
     return str(format_decimal(round(value, digits), format="#,##0." + "0" * digits if digits else "#,##0", locale="fr"))
 
 
-def _share(value: float | None, digits: int = 0) -> str:
-    return UNKNOWN if value is None else f"{_n(100 * value, digits)}\u00a0%"
+def share(value: float | None, digits: int = 0) -> str:
+    return UNKNOWN if value is None else f"{number(100 * value, digits)}\u00a0%"
 
 
-def _gain(gain: dict[str, float] | None) -> str:
+def gain_text(gain: dict[str, float] | None) -> str:
     if not gain:
         return UNKNOWN
-    value, low, high = (_n(100 * gain[key], 1) for key in ("value", "low", "high"))
+    value, low, high = (number(100 * gain[key], 1) for key in ("value", "low", "high"))
     return f"{'+' if gain['value'] >= 0 else ''}{value} points (de {low} à {high})"
 
 
-def _estimate(estimate: Estimate, unit: str, times: float = 1.0) -> str:
+def estimate_text(estimate: Estimate, unit: str, times: float = 1.0) -> str:
+    """With its 95 % interval. times: from the estimate's unit to the one that is written."""
     digits = 0 if unit == "%" else 1
-    mean, low, high = (_n(times * one, digits) for one in (estimate.value, estimate.low, estimate.high))
+    mean, low, high = (number(times * value, digits) for value in (estimate.value, estimate.low, estimate.high))
     return f"{mean}\u00a0{unit} (de {low} à {high})"
 
 
-def _money(hours: float, hourly: float | None) -> str:
-    return f"{_n(hours, 1)} h" + (f", soit {_n(hours * hourly)} €" if hourly else "")
+def hours_text(hours: float, hourly: float | None) -> str:
+    return f"{number(hours, 1)} h" + (f", soit {number(hours * hourly)} €" if hourly else "")

@@ -16,10 +16,8 @@ from pydantic import HttpUrl, SecretStr
 
 from chequemate import services
 from chequemate.services import HOST
-from chequemate.supervisor import Service, StackError, Supervisor
+from chequemate.supervisor import StackError, Supervisor
 from cheques.settings import Settings, keep_private
-
-__all__ = ["Secrets", "Stack", "StackError", "Supervisor"]
 
 PORTS = {"redis": 6390, "label-studio": 8080, "backend": 9090}
 ENVIRONMENT = "environment.json"  # in the stack's folder while it runs: what other verbs need to find it
@@ -67,6 +65,7 @@ class Stack:
         keep_private(settings.home)
         self._folder = settings.home / "stack"
         self._folder.mkdir(parents=True, exist_ok=True)
+        # One that the user named is neither started nor stopped here.
         self._redis_is_theirs = "redis" in parts and "redis_url" in settings.model_fields_set
         self._parts = tuple(part for part in parts if part != "redis" or not self._redis_is_theirs)
         self._running: set[str] = set()
@@ -75,7 +74,7 @@ class Stack:
         self.files = settings.files_root or settings.home / "files"
         self.files.mkdir(parents=True, exist_ok=True)
 
-        # The ports of the last time where they are free, so that bookmarks and registrations hold; else free ones.
+        # The ports of the last time where they are free, so that bookmarks and registrations hold; otherwise free ones.
         known = self._folder / "ports.json"
         try:
             last = json.loads(known.read_text())
@@ -125,15 +124,29 @@ class Stack:
         """What a program needs in its environment to find this stack."""
         return {
             **os.environ,
-            **self._ours(),
+            **self.variables(),
             # Idle threads that spin take the other processes' cores: on 2 cores all is several times slower.
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
             "PYTHONUNBUFFERED": "1",
         }
 
-    def _ours(self) -> dict[str, str]:
-        given = {name: getattr(self.settings, name) for name in sorted(self.settings.model_fields_set)}
-        return {f"CHEQUEMATE_{name.upper()}": _text(value) for name, value in given.items() if value is not None}
+    def variables(self) -> dict[str, str]:
+        """The settings of this stack as the environment writes them."""
+        written = dict[str, str]()
+        for name in sorted(self.settings.model_fields_set):
+            match getattr(self.settings, name):
+                case None:
+                    continue
+                case SecretStr() as secret:
+                    text = secret.get_secret_value()
+                case tuple() as several:
+                    text = ",".join(map(str, several))
+                case dict() as table:
+                    text = json.dumps(table)
+                case value:
+                    text = str(value)
+            written[f"CHEQUEMATE_{name.upper()}"] = text
+        return written
 
     def start(self, only: tuple[str, ...] = (), ready: Callable[[str], None] = lambda part: None) -> Stack:
         """Start what does not run yet (or of that `only` these), and wait; `ready` hears of each part that is up."""
@@ -144,14 +157,29 @@ class Stack:
                     "Redis does not answer at REDIS_URL: start it, or unset REDIS_URL to have one started here"
                 )
             for part in due:
-                self.supervisor.start(self._service(part))
+                port, keys = self._ports.get(part, 0), self.secrets
+                match part:
+                    case "redis":
+                        service = services.redis(self._folder / "redis", port, keys.redis_password)
+                    case "label-studio":
+                        place = self._folder / "label-studio"
+                        service = services.label_studio(
+                            place, port, self.files, keys.studio_password, keys.studio_token
+                        )
+                    case "backend":
+                        service = services.backend(port, self.environment(), self.settings.host)
+                    case _:
+                        service = services.worker(self.environment(), self.settings.redis_url)
+                self.supervisor.start(service)
                 self._running.add(part)
-                if part == "redis":  # the backend and the worker need it; Label Studio takes longest and needs nobody
+                # The backend and the worker need it; Label Studio needs nobody, and takes longest.
+                if part == "redis":
                     self.supervisor.wait(part)
             for part in due:
                 self.supervisor.wait(part)
                 ready(part)
-            services.write_private(self._folder / ENVIRONMENT, json.dumps(self._ours()))
+            # Only now: what other verbs adopt is a stack that is ready.
+            services.write_private(self._folder / ENVIRONMENT, json.dumps(self.variables()))
         except BaseException:
             self.stop()
             raise
@@ -169,23 +197,10 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def _service(self, part: str) -> Service:
-        port, keys = self._ports.get(part, 0), self.secrets
-        match part:
-            case "redis":
-                return services.redis(self._folder / "redis", port, keys.redis_password)
-            case "label-studio":
-                place = self._folder / "label-studio"
-                return services.label_studio(place, port, self.files, keys.studio_password, keys.studio_token)
-            case "backend":
-                return services.backend(port, self.environment(), self.settings.host)
-            case _:
-                return services.worker(self.environment(), self.settings.redis_url)
-
 
 def adopt_running() -> None:
     """Let this process find the stack that runs under its home, if one does; what the user set stays as it is."""
-    with contextlib.suppress(ValueError):  # wrong settings are told of by whoever needs them
+    with contextlib.suppress(ValueError):  # whoever needs the settings reports what is wrong with them
         own = Settings()
         with contextlib.suppress(OSError):
             for name, text in json.loads((own.home / "stack" / ENVIRONMENT).read_text()).items():
@@ -197,18 +212,8 @@ def free_port(wanted: int = 0) -> int:
     """The port wanted if nothing listens on it, else any free one."""
     for port in (wanted, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
+            # Else a port that was let go a moment ago counts as taken for a minute (TIME_WAIT).
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
             return int(probe.getsockname()[1])
     raise StackError("this machine has no free port on 127.0.0.1: close some programs")
-
-
-def _text(value: object) -> str:
-    """A setting as the environment writes it."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return str(value)

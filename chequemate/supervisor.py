@@ -1,6 +1,6 @@
 """Child processes that are kept alive: restarted when they die, and ended with this process, however it ends.
 
-No pid is ever written down: after a reboot, or once it was given again, it would name a stranger. Beside each child
+No pid is ever written down: after a reboot, or once the system reuses it, it would name a stranger. Beside each child
 stands a guard (`chequemate/tether.py`) that ends it when this process is gone. Whether it has ended is seen from its
 log, which is locked: the lock holds as long as any process that inherited the log lives.
 """
@@ -66,7 +66,7 @@ class Supervisor:
         self._stopping = threading.Event()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self._lock = (folder / "lock").open("w")
-        if not _hold(self._lock):
+        if not hold(self._lock):
             self._lock.close()
             raise StackError(f"{folder} is in use by another `chequemate demo`: stop that one first")
         # Whoever held this lock before may have been killed a moment ago, and its children are still ending.
@@ -124,9 +124,10 @@ class Supervisor:
             raise StackError(f"{service.name}: {service.command[0]} does not start (no such program)")
         log = self.log(service.name)
         with log.open("ab") as output:
-            # A killed worker leaves the job it had begun, which ends a moment later; two of them would train at once.
-            if not _hold(output, ORPHANED):
+            # A killed worker leaves the job it had begun, which ends a moment later; otherwise two would train at once.
+            if not hold(output, ORPHANED):
                 raise StackError(f"{service.name}: something of its last start still runs; start again in a moment")
+            # Copied and emptied, not renamed: the lock is on this file, and the next start looks for it here.
             if output.tell() > LOG_BYTES:
                 shutil.copyfile(log, log.with_suffix(".log.1"))
                 output.truncate(0)
@@ -142,6 +143,7 @@ class Supervisor:
             )
 
     def _keep_alive(self, child: Child) -> None:
+        """Runs in a thread of its own until `stop`. A child that keeps dying is started again after longer pauses."""
         failures, started = 0, time.monotonic()
         while True:
             code = child.process.wait()
@@ -155,18 +157,19 @@ class Supervisor:
             if self._stopping.wait(pause):
                 return
             started = time.monotonic()
-            with contextlib.suppress(StackError, OSError):  # a full disk, say: the next round tells, and tries again
+            with contextlib.suppress(StackError, OSError):  # a full disk, say: the next round tries again
                 child.process = self._spawn(child.service)
+            # `stop` may have let the old process go while the new one was started.
             if self._stopping.is_set():
                 child.let_go()
 
     def _has_ended(self, name: str, patience: float) -> bool:
         with self.log(name).open("ab") as log:
-            return _hold(log, patience)
+            return hold(log, patience)
 
 
-def _hold(file: IO[Any], patience: float = 0.0) -> bool:
-    """Lock the file for this process and all that inherit it; False: others have it, even after so many seconds."""
+def hold(file: IO[Any], patience: float = 0.0) -> bool:
+    """Lock the file for this process and all that inherit it; False: others still have it after so many seconds."""
     deadline = time.monotonic() + patience
     while True:
         try:

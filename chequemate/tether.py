@@ -1,8 +1,8 @@
 """`tether.py SECONDS COMMAND…`: becomes the command, beside a guard that ends it when standard input closes.
 
 Only who started it holds the other end of that pipe, and the kernel closes it however its holder ends, by SIGKILL too.
-The guard signals its own process group and nothing else. A group's number is not given again while a process is in the
-group, and the guard is in it: no stranger can be hit, whatever pids were given again meanwhile.
+The guard signals its own process group and nothing else. The system does not reuse a group's number while a process is
+in the group, and the guard is in it: no stranger can be hit, whichever pids are reused meanwhile.
 """
 
 import os
@@ -13,6 +13,7 @@ import time
 
 def guard(leader: int, patience: float) -> None:
     """Wait for the end of the pipe, ask the group to end, and after `patience` seconds make it, itself included."""
+    # It must outlive what it sends to its own group, and a Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1):

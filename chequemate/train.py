@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import TaskID
 
 from chequemate.output import bars, check_places, warn, write_file
 
 if TYPE_CHECKING:
     from cheques.settings import Settings
-    from store.versions import Version
     from trainer.dataset import Example
 
 console = Console()
@@ -43,49 +43,39 @@ def train(
     from trainer.retrain import retrain
 
     check_places(json_file)
-    chosen: dict[str, Any] = {
-        "epochs": epochs,
-        "rank": rank,
-        "learning_rate": learning_rate,
-        "drawn": drawn,
-        "seed": seed,
-    }
+    chosen = {"epochs": epochs, "rank": rank, "learning_rate": learning_rate, "drawn": drawn, "seed": seed}
+    wishes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     own = settings().model_copy(update={"training_log": log or settings().training_log})
-    recipe = replace(recipe_here(own), **{name: value for name, value in chosen.items() if value is not None})
-    versions = Versions(Store.of(own), project)  # which refuses what is no project, before a folder is made for it
+    recipe = replace(recipe_here(own), **wishes)
+    versions = Versions(Store.of(own), project)  # refuses a bad name before a folder is made for it
     lessons, judged = split(folder, exam, project, own)
     console.print(f"{len(lessons)} lessons, {len(judged)} exam cheques, base {own.model}", highlight=False)
     known = {version.name for version in versions.list()}
     with bars() as progress:
-        stages: dict[str, object] = {}
+        stages: dict[str, TaskID] = {}
 
         def show(step: Step) -> None:
             if step.stage not in stages:
                 stages[step.stage] = progress.add_task(step.stage, total=step.total or None)
             loss = f" (loss {step.loss:.3f})" if step.loss is not None else ""
-            progress.update(
-                stages[step.stage],  # type: ignore[arg-type]
-                description=step.stage + loss,
-                completed=step.done,
-                total=step.total or None,
-            )
+            row, total = stages[step.stage], step.total or None
+            progress.update(row, description=step.stage + loss, completed=step.done, total=total)
 
-        version = retrain(
-            lessons,
-            judged,
-            [one.open for one in judged],
-            CHEQUE,
-            versions,
-            lambda: open_reader(own),
-            recipe,
-            own,
-            show,
-        )
+        images = [one.open for one in judged]
+        version = retrain(lessons, judged, images, CHEQUE, versions, lambda: open_reader(own), recipe, own, show)
     if version.name in known:
         console.print(f"{version.name} was made of these very lessons before: nothing was trained")
-    _tell(version)
+    colour = "green" if version.decision == "promoted" else "yellow"
+    console.print(f"{version.name} {version.decision}: {'; '.join(version.reasons)}", style=colour, soft_wrap=True)
+    folder_of_report = version.path / "report"
+    console.print(f"report: {folder_of_report / 'report.html'}", soft_wrap=True, highlight=False)
     if json_file:
-        write_file(json_file, _report(version))
+        file = folder_of_report / "report.json"
+        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        head = {"version": version.name, "labels": version.labels, "mean": version.mean, "decision": version.decision}
+        # The report's own `decision` is the gate's, with its reasons.
+        content = head | {"gate": content.pop("decision", None)} | content
+        write_file(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> tuple[list[Example], list[Example]]:
@@ -100,6 +90,7 @@ def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> 
     warn(problems)
     if exam:
         judged, problems = read_folder(exam, CHEQUE)
+        # By what they look like: the same cheque may lie in both folders under two names, or saved anew.
         looks = [fingerprint(one.open()) for one in judged]
         seen = {one.id for one in examples if is_one_of(fingerprint(one.open()), looks)}
         warn(problems + [f"{id} is in {exam} too: what is judged is never trained on" for id in sorted(seen)])
@@ -108,16 +99,3 @@ def split(folder: Path, exam: Path | None, project: str, settings: Settings) -> 
     places = [draw.place(one.digest[:16], one.open(), labelled=True) for one in examples]
     sides = list(zip(examples, places, strict=True))
     return [one for one, at in sides if at.role == "lesson"], [one for one, at in sides if at.role == "exam"]
-
-
-def _report(version: Version) -> str:
-    report = version.path / "report" / "report.json"
-    content = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {}
-    head = {"version": version.name, "labels": version.labels, "mean": version.mean, "decision": version.decision}
-    return json.dumps(head | {"gate": content.pop("decision", None)} | content, indent=1, ensure_ascii=False) + "\n"
-
-
-def _tell(version: Version) -> None:
-    colour = "green" if version.decision == "promoted" else "yellow"
-    console.print(f"{version.name} {version.decision}: {'; '.join(version.reasons)}", style=colour, soft_wrap=True)
-    console.print(f"report: {version.path / 'report' / 'report.html'}", soft_wrap=True, highlight=False)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from store.versions import Version, Versions
+    from store.versions import Versions
 
 app = typer.Typer(help="List versions, promote one, or go back.", invoke_without_command=True)
 console = Console()
@@ -31,10 +31,14 @@ def listing(
     context.obj = project
     if context.invoked_subcommand:
         return
-    versions = _of(project)
+    versions = versions_of(project)
     champion = versions.champion()
     if as_json:
-        content = {"champion": champion and champion.name, "versions": [_row(version) for version in versions.list()]}
+        rows = [
+            {"version": v.name, "parent": v.parent, "labels": v.labels, "mean": v.mean, "decision": v.decision}
+            for v in versions.list()
+        ]
+        content = {"champion": champion and champion.name, "versions": rows}
         print(json.dumps(content, ensure_ascii=False))
         return
     table = Table("version", "parent", "labels", "exact match", "decision", "why", title=f"project {project}")
@@ -55,7 +59,7 @@ def promote(
     why: Annotated[str, typer.Option(help="The reason, recorded with your name.")] = "",
 ) -> None:
     """Put a version in service; the backend follows without a restart."""
-    version = _of(project or context.obj).promote(name, who=_person(), why=why, force=force)
+    version = versions_of(project or context.obj).promote(name, who=person(), why=why, force=force)
     console.print(f"{version.name} serves project {version.project}")
 
 
@@ -66,14 +70,14 @@ def rollback(
     why: Annotated[str, typer.Option(help="The reason, recorded with your name.")] = "",
 ) -> None:
     """Put the version that served before the champion back in service."""
-    version = _of(project or context.obj).rollback(who=_person(), why=why)
+    version = versions_of(project or context.obj).rollback(who=person(), why=why)
     console.print(f"{version.name if version else 'the base model'} serves project {project or context.obj}")
 
 
 @app.command()
 def show(context: typer.Context, name: Name, project: Project = "") -> None:
     """Say everything about a version, and where its report is."""
-    versions = _of(project or context.obj)
+    versions = versions_of(project or context.obj)
     version = versions.get(name)
     lines = [f"{key}: {value}" for key, value in vars(version).items() if key not in ("reasons", "path")]
     changes = [entry for entry in versions.pointer().history if name in (entry["from"], entry["to"])]
@@ -90,7 +94,7 @@ def prune(
     keep: Annotated[int, typer.Option(min=0, help="How many of the latest stay.")] = 3,
 ) -> None:
     """Remove old versions; the champion, its parent, its predecessor and the latest stay."""
-    removed = _of(project or context.obj).prune(keep)
+    removed = versions_of(project or context.obj).prune(keep)
     console.print(f"removed: {', '.join(removed)}" if removed else "nothing to remove")
 
 
@@ -107,7 +111,7 @@ def export_version(
     """Write a version's adapter (or the merged model) to a folder; the report, which holds pictures, stays."""
     from trainer.export_import import export_adapter, export_merged
 
-    version = _of(project or context.obj).get(name)
+    version = versions_of(project or context.obj).get(name)
     if merged:
         from cheques.settings import settings
 
@@ -128,21 +132,11 @@ def import_version(
     from trainer.export_import import import_adapter, must_read
 
     must_read(folder, settings())
-    version = import_adapter(_of(project or context.obj), folder, settings().model)
+    version = import_adapter(versions_of(project or context.obj), folder, settings().model)
     console.print(f"{version.name}: promote it with `chequemate versions promote {version.name}`")
 
 
-def _row(version: Version) -> dict[str, object]:
-    return {
-        "version": version.name,
-        "parent": version.parent,
-        "labels": version.labels,
-        "mean": version.mean,
-        "decision": version.decision,
-    }
-
-
-def _of(project: str) -> Versions:
+def versions_of(project: str) -> Versions:
     from cheques.settings import settings
     from store.database import Store
     from store.versions import Versions
@@ -150,7 +144,7 @@ def _of(project: str) -> Versions:
     return Versions(Store.of(settings()), project)
 
 
-def _person() -> str:
+def person() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without a user database

@@ -71,7 +71,7 @@ def of_image(url: str) -> Look:
     def looked(own: Settings) -> list[Finding]:
         studio: Any = SimpleNamespace(tasks=lambda *_: iter([Task(4, url, False)]))
         about: Any = SimpleNamespace(id=1)
-        return list(project_checks._images(studio, own, about, CONFIG, "project 1"))
+        return list(project_checks.images(studio, own, about, CONFIG, "project 1"))
 
     return looked
 
@@ -186,9 +186,9 @@ def test_a_bucket_without_its_storage(label_studio: Any, tmp_path: Path) -> None
     with s3() as storage:
         bucket = storage.bucket(f"doctor-{about.id}", {"c.png": png()})
         studio.import_tasks(about.id, [{"image": f"s3://{bucket}/c.png"}])
-        (found,) = project_checks._images(studio, own, about, CONFIG, "project")
+        (found,) = project_checks.images(studio, own, about, CONFIG, "project")
         assert found.state == "broken" and f"no source storage for s3://{bucket}" in found.remedy + found.what
         assert "add one in Settings > Cloud Storage" in found.remedy
         storage.storage_in(label_studio.url, label_studio.token, about.id, bucket, presign=True)
-        (found,) = project_checks._images(studio, own, about, CONFIG, "project")
+        (found,) = project_checks.images(studio, own, about, CONFIG, "project")
         assert found.state == "fine"

@@ -121,7 +121,7 @@ def test_a_replay_holds_the_card_for_all_its_cells(tmp_path: Path, monkeypatch: 
         assert not Card(tmp_path).take()
         raise Ended
 
-    monkeypatch.setattr(replay, "_replay", cells)
+    monkeypatch.setattr(replay, "run_cells", cells)
     app = typer.Typer()
     app.command()(replay.replay)
     with pytest.raises(Ended):

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chequemate.cli import app
-from chequemate.replay import _folder, _resumable
+from chequemate.replay import cells_folder, resumable
 from cheques.drawing.mail import COMMON, SHARES, mail
 from trainer.recipe import TrainingError
 from worker.curves import compared, reaches, sure_above_zero
@@ -104,7 +104,7 @@ def test_cells_follow_one_another_and_are_not_done_twice(plan: Plan) -> None:
 @pytest.mark.slow
 def test_the_verb_goes_on_from_the_cells_that_are_there(tmp_path: Path) -> None:
     """Cells made elsewhere are taken as they are: the curves come from them, and nothing is trained."""
-    folder = _folder(tmp_path, (8, 16), 40, 24, 1)
+    folder = cells_folder(tmp_path, (8, 16), 40, 24, 1)
     for name, labels, mean in ((FIRST, 8, 0.5), ("random", 16, 0.6), ("active", 16, 0.7)):
         cell = Cell(name, 1, labels, mean, mean - 0.2, tuple(range(labels)), {"common": labels}, 1.0)
         (folder / f"{name}-1-{labels}.json").write_text(json.dumps(cell.__dict__))
@@ -128,5 +128,5 @@ def test_an_out_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_is_killed_is_one_line() -> None:
-    with pytest.raises(TrainingError, match="it goes on"), _resumable():
+    with pytest.raises(TrainingError, match="it goes on"), resumable():
         raise BrokenProcessPool("A process in the process pool was terminated abruptly")

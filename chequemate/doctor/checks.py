@@ -40,6 +40,7 @@ class Finding:
 
 
 def machine(settings: Settings) -> Iterator[Finding]:
+    """Can the home be written, has its disk room, and are Label Studio's files where the settings say?"""
     home = settings.home
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -62,12 +63,14 @@ def machine(settings: Settings) -> Iterator[Finding]:
 
 
 def configuration(settings: Settings) -> Iterator[Finding]:
+    """Settings that hold each for itself, but not together."""
     for remark in remarks(settings):
         what, _, remedy = remark.partition("; ")
         yield Finding("doubtful", what, remedy)
 
 
 def redis_and_worker(settings: Settings) -> Iterator[Finding]:
+    """Does Redis answer, keep what it holds, and has it a worker that is alive?"""
     import redis
     from rq import Worker
 
@@ -90,13 +93,14 @@ def redis_and_worker(settings: Settings) -> Iterator[Finding]:
             yield Finding("broken", f"Redis does not answer ({type(error).__name__})", remedy)
             return
         yield Finding("fine", f"Redis {version}")
+        # Who may use a socket file, its own rights say; it has no host.
         if not has_password(settings.redis_url) and urlsplit(settings.redis_url).hostname:
             remedy = "set requirepass and put it into REDIS_URL: until then any user of this machine may queue jobs"
             yield Finding("doubtful", "Redis has no password", remedy)
         if connection.info("persistence").get("aof_enabled") != 1:
             remedy = "set appendonly yes; until then a restart of Redis forgets jobs, which are found again in minutes"
             yield Finding("doubtful", "Redis keeps no append-only file", remedy)
-        alive = sum(map(_is_alive, Worker.all(connection=connection)))
+        alive = sum(map(is_alive, Worker.all(connection=connection)))
     if alive:
         yield Finding("fine", f"{alive} worker{'s' * (alive > 1)} alive")
     else:
@@ -118,7 +122,8 @@ def failed_jobs(settings: Settings) -> Iterator[Finding]:
                 yield Finding("broken", f"project {project}: {what}", remedy)
 
 
-def _is_alive(worker: Any) -> bool:
+def is_alive(worker: Any) -> bool:
+    """By its process if that is on this machine, else by its heartbeat: Redis lists a killed one for minutes."""
     if worker.hostname == socket.gethostname() and worker.pid:
         try:
             os.kill(worker.pid, 0)
@@ -139,11 +144,11 @@ def backend(settings: Settings) -> Iterator[Finding]:
     import requests
 
     url = str(settings.backend_url).rstrip("/")
+    # Asked twice: with user and password, and as a stranger, who must be refused.
     pair = (settings.user, settings.password.get_secret_value()) if settings.password else None
     try:
         health = requests.get(f"{url}/health", auth=pair, timeout=5).json()
-        asked = requests.get(f"{url}/versions", timeout=5).status_code
-        closed = asked == 401
+        unauthorised = requests.get(f"{url}/versions", timeout=5).status_code
     except (requests.RequestException, ValueError) as error:
         if reason := why(error, "CHEQUEMATE_BACKEND_URL"):
             what, _, remedy = reason.partition(": ")
@@ -153,11 +158,11 @@ def backend(settings: Settings) -> Iterator[Finding]:
         yield Finding("broken", f"the backend does not answer at {url} ({type(error).__name__})", remedy)
         return
     if pair is None:
-        if asked == 403:
+        if unauthorised == 403:
             remedy = "set CHEQUEMATE_PASSWORD there and here, or call it at 127.0.0.1 without a proxy"
             yield Finding("broken", f"the backend at {url} has no password, and refuses all but this machine", remedy)
             return
-        if closed:
+        if unauthorised == 401:
             remedy = "set CHEQUEMATE_USER and CHEQUEMATE_PASSWORD here as there"
             yield Finding("broken", f"the backend at {url} asks for a password, and none is set here", remedy)
             return
@@ -170,14 +175,13 @@ def backend(settings: Settings) -> Iterator[Finding]:
             remedy = "set the same CHEQUEMATE_USER and CHEQUEMATE_PASSWORD there and here, and restart it"
             yield Finding("broken", f"the backend at {url} refuses user and password", remedy)
             return
-        if not closed:
+        if unauthorised != 401:
             remedy = "restart it with CHEQUEMATE_PASSWORD in its environment"
             yield Finding("broken", f"the backend at {url} answers without a password", remedy)
     if kills := health.get("memory_kills"):
         remedy = "raise BACKEND_MEMORY in .env, or lower CHEQUEMATE_BATCH"
         yield Finding("broken", f"the backend ran out of memory {kills} times since its container started", remedy)
-    problem = health.get("problem")
-    if problem:
+    if problem := health.get("problem"):
         yield Finding("broken", f"the backend's reader: {problem}", "set CHEQUEMATE_MODEL or CHEQUEMATE_READER_URL")
     yield Finding("fine", f"backend at {url}, reader {health.get('reader', 'unknown')}")
 
@@ -198,7 +202,7 @@ def studio(studio: Studio, settings: Settings) -> Iterator[Finding]:
         tried = f"tried were {VERIFIED} and {', '.join(ALSO_TRIED)}"
         yield Finding("doubtful", line, f"{tried}; run a few cheques through with this one first")
     token = settings.studio_token.get_secret_value() if settings.studio_token else ""
-    personal = token.count(".") == 2
+    personal = token.count(".") == 2  # a JWT; a legacy token is plain hex
     if not personal and not studio.token_settings().get("legacy_api_tokens_enabled", True):
         remedy = "create a personal access token (Account & Settings) and set CHEQUEMATE_STUDIO_TOKEN to it"
         yield Finding("broken", "the token is a legacy one, and Label Studio has these switched off", remedy)

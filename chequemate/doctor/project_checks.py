@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from chequemate.connect import (
     TITLE,
@@ -36,16 +36,17 @@ def project(studio: Studio, settings: Settings, number: int, backend_is_up: bool
         config = read_config(about.label_config)
         head = f"project {number} « {about.title} »"
         yield Finding("fine", f"{head}: {fields_read(config)}; {about.tasks} tasks, {about.labels} labels")
+        # These lines, and those of the errors below, hold their remedy after the last "; ".
         for remark in remarks(about, config):
             what, _, remedy = remark.rpartition("; ")
             yield Finding("doubtful", f"{head}: {what or remark}", remedy if what else "")
         if strange := sorted(set(settings.worth) - set(config.form.names)):
             remedy = f"its fields are {', '.join(config.form.names)}"
             yield Finding("doubtful", f"{head}: CHEQUEMATE_WORTH names {', '.join(strange)}, no field of it", remedy)
-        yield from _registration(studio, settings, number, head, backend_is_up)
-        yield from _order(studio, about, head)
-        yield from _images(studio, settings, about, config, head)
-        yield from _left_out(settings, number, config, head)
+        yield from registration(studio, settings, number, head, backend_is_up)
+        yield from order(studio, about, head)
+        yield from images(studio, settings, about, config, head)
+        yield from left_out(settings, number, config, head)
     except BadConfig as error:
         what, _, remedy = str(error).rpartition("; ")
         yield Finding("broken", f"project {number}: {what or error}", remedy if what else "correct the configuration")
@@ -53,7 +54,8 @@ def project(studio: Studio, settings: Settings, number: int, backend_is_up: bool
         yield of_studio_error(error)
 
 
-def _registration(studio: Studio, settings: Settings, number: int, head: str, backend_is_up: bool) -> Iterator[Finding]:
+def registration(studio: Studio, settings: Settings, number: int, head: str, backend_is_up: bool) -> Iterator[Finding]:
+    """Does Label Studio reach the backend, with its password, and tell it of new labels?"""
     again = f"run: chequemate connect --project {number}"
     url = str(settings.backend_url).rstrip("/")
     try:
@@ -67,7 +69,13 @@ def _registration(studio: Studio, settings: Settings, number: int, head: str, ba
     if ours is None:
         yield Finding("broken", f"{head}: the backend {url} is not registered", again)
     elif ours["state"] not in UP:
-        yield _unreachable(ours, head, url, backend_is_up)
+        said = " ".join(str(ours.get("error_message") or "").split())[:160]
+        what = f"{head}: Label Studio does not reach the backend at {url}{f' ({said})' if said else ''}"
+        remedy = (
+            "it answers from here: give an address that Label Studio's machine sees; if that is loopback or private, "
+            "start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false"
+        )
+        yield Finding("broken", what, remedy if backend_is_up else "start the backend")
     elif settings.password and ours.get("auth_method") != "BASIC_AUTH":
         yield Finding("broken", f"{head}: the backend is registered without its password", again)
     else:
@@ -76,47 +84,33 @@ def _registration(studio: Studio, settings: Settings, number: int, head: str, ba
         if other is not ours and other["title"] == TITLE:
             remedy = "delete it in Settings > Model: Label Studio asks it too"
             yield Finding("doubtful", f"{head}: another backend of ours is registered ({other['url']})", remedy)
-    yield from _webhooks(studio, settings, number, head, again)
 
-
-def _unreachable(ours: dict[str, Any], head: str, url: str, backend_is_up: bool) -> Finding:
-    said = " ".join(str(ours.get("error_message") or "").split())[:160]
-    what = f"{head}: Label Studio does not reach the backend at {url}{f' ({said})' if said else ''}"
-    if not backend_is_up:
-        return Finding("broken", what, "start the backend")
-    return Finding(
-        "broken",
-        what,
-        "it answers from here: give an address that Label Studio's machine sees; if that is loopback or private, "
-        "start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false",
-    )
-
-
-def _webhooks(studio: Studio, settings: Settings, number: int, head: str, again: str) -> Iterator[Finding]:
-    wanted = f"{str(settings.backend_url).rstrip('/')}/webhook"
+    wanted = f"{url}/webhook"
     hooks = studio.webhooks(number)
-    ours = [hook for hook in hooks if hook["url"].rstrip("/") == wanted and hook["is_active"]]
-    if not ours:
+    active = [hook for hook in hooks if hook["url"].rstrip("/") == wanted and hook["is_active"]]
+    if not active:
         remedy = f"{again}; until then new labels are noticed by the worker's own look only"
         yield Finding("broken", f"{head}: no webhook tells the backend of new labels", remedy)
-    elif any((hook.get("headers") or {}) != auth_header(settings) for hook in ours):
+    elif any((hook.get("headers") or {}) != auth_header(settings) for hook in active):
         yield Finding("broken", f"{head}: the webhook carries no auth, or a wrong one", again)
-    elif not all(hook["send_payload"] for hook in ours):
+    elif not all(hook["send_payload"] for hook in active):
         yield Finding("broken", f"{head}: the webhook sends no payload", again)
     else:
         yield Finding("fine", f"{head}: webhook with auth")
-    registered = {f"{b['url'].rstrip('/')}/webhook" for b in studio.backends(number)}
+    # Label Studio keeps the webhook of a backend that is deleted in its settings, and waits for it at each submit.
+    registered = {f"{b['url'].rstrip('/')}/webhook" for b in backends}
     for hook in hooks:
         if hook["url"].endswith("/webhook") and hook["url"] not in registered | {wanted}:
             remedy = "delete it in Settings > Webhooks: each submit waits a second for it"
             yield Finding("doubtful", f"{head}: a webhook outlived its backend ({hook['url']})", remedy)
 
 
-def _order(studio: Studio, about: Project, head: str) -> Iterator[Finding]:
+def order(studio: Studio, about: Project, head: str) -> Iterator[Finding]:
     """Is the most instructive cheque served next?"""
     from studio.client import SAMPLING
 
     again = f"run: chequemate connect --project {about.id}"
+    # Label Studio orders by the scores of the version that the project shows; without a prediction of it, at random.
     stored = studio.predicted_versions(about.id)
     if about.model_version not in stored and about.tasks > about.labels:
         shown = about.model_version or "no version"
@@ -135,7 +129,8 @@ def _order(studio: Studio, about: Project, head: str) -> Iterator[Finding]:
         yield Finding("fine", f"{head}: {people} annotators, each gets the next lowest")
 
 
-def _images(studio: Studio, settings: Settings, about: Project, config: Config, head: str) -> Iterator[Finding]:
+def images(studio: Studio, settings: Settings, about: Project, config: Config, head: str) -> Iterator[Finding]:
+    """Can they be read here, and do browsers show them to annotators?"""
     if hidden := unseen_by_browsers(studio, about, config):
         what, _, remedy = hidden.rpartition("; ")
         yield Finding("broken", f"{head}: {what}", remedy)
@@ -152,7 +147,7 @@ def _images(studio: Studio, settings: Settings, about: Project, config: Config, 
         yield Finding("doubtful", f"{head}: no tasks", "import some")
 
 
-def _left_out(settings: Settings, number: int, config: Config, head: str) -> Iterator[Finding]:
+def left_out(settings: Settings, number: int, config: Config, head: str) -> Iterator[Finding]:
     """The labels and images that cannot be used, each with its reason and its address."""
     from backend.dashboard.figures import FigureCache
     from cheques.text import FAULTS
