@@ -66,5 +66,5 @@ def tasks_of(version: Version, part: str) -> set[str]:
     try:
         report = json.loads((version.path / "report" / "report.json").read_text(encoding="utf-8"))
         return set(report["data"][part])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # no report, or a damaged one
         return set()

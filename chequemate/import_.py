@@ -238,7 +238,8 @@ class Import:
             return None
         if str(by) in self.annotators:
             return self.annotators[str(by)]
-        if isinstance(by, int) and by in self.users.values():
+        # A folder's labels have no id by which Label Studio could tell whether they are of its users.
+        if isinstance(by, int) and by in self.users.values() and "id" in annotation:
             if self.here is None:
                 self.here = self.studio.has_annotation(int(annotation["id"]), str(annotation.get("created_at")))
             if self.here:

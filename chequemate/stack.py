@@ -202,7 +202,7 @@ def adopt_running() -> None:
     """Let this process find the stack that runs under its home, if one does; what the user set stays as it is."""
     with contextlib.suppress(ValueError):  # whoever needs the settings reports what is wrong with them
         own = Settings()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # no such file, or something else in it
             for name, text in json.loads((own.home / "stack" / ENVIRONMENT).read_text()).items():
                 if name.removeprefix("CHEQUEMATE_").lower() not in own.model_fields_set:
                     os.environ.setdefault(name, text)

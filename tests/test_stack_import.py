@@ -217,7 +217,7 @@ def test_labels_keep_their_annotators_and_times(
         [
             {"annotator": label_studio.email, "lead_time": 31.5, "created_at": "2024-05-03T10:00:00Z"},
             {"annotator": "parti@bank.example"},
-            {},
+            {"annotator": 1},  # the number of a user here; and of whom, where the labels were made?
         ]
     ):
         cheque(seed).save(folder / f"c{seed}.png")
@@ -233,7 +233,7 @@ def test_labels_keep_their_annotators_and_times(
     assert "! bank: no fields of the project's form; left out" in report
     assert "! truth.jsonl:3: devise has no such choice in the project; left out" in report
     assert "gone.png: left out: no such file" in report
-    assert "1 labels by parti@bank.example, no user here" in report
+    assert "1 labels by parti@bank.example, no user here" in report and "1 labels by 1, no user here" in report
     labels = sorted(studio.labels(project, CONFIG), key=lambda label: label.task)
     assert [label.values["lieu"] for label in labels] == ["Lyon"] * 3
     assert [label.seconds for label in labels] == [31.5, None, None]

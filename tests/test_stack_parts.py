@@ -150,6 +150,8 @@ def test_other_verbs_find_the_running_stack(tmp_path: Path, monkeypatch: pytest.
     adopt_running()
     assert os.environ["CHEQUEMATE_STUDIO_TOKEN"] == "t"
     assert os.environ["CHEQUEMATE_USER"] == "somebody"  # what the user set stays
+    (tmp_path / "stack/environment.json").write_text("[]")  # damaged: as if no stack ran
+    adopt_running()
 
 
 def test_a_password_left_empty_in_the_environment_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,7 @@ def backend(settings: Settings) -> Iterator[Finding]:
     try:
         health = requests.get(f"{url}/health", auth=pair, timeout=5).json()
         unauthorised = requests.get(f"{url}/versions", timeout=5).status_code
+        authorised = requests.get(f"{url}/versions", auth=pair, timeout=5).status_code if pair else unauthorised
     except (requests.RequestException, ValueError) as error:
         if reason := why(error, "CHEQUEMATE_BACKEND_URL"):
             what, _, remedy = reason.partition(": ")
@@ -170,8 +171,7 @@ def backend(settings: Settings) -> Iterator[Finding]:
             "doubtful", "the backend has no password: only this machine may call it", "set CHEQUEMATE_PASSWORD"
         )
     else:
-        status = requests.get(f"{url}/versions", auth=pair, timeout=5).status_code
-        if status == 401:
+        if authorised == 401:
             remedy = "set the same CHEQUEMATE_USER and CHEQUEMATE_PASSWORD there and here, and restart it"
             yield Finding("broken", f"the backend at {url} refuses user and password", remedy)
             return
