@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from cheques.fields import UNREADABLE, Field, Form, Kind
 from cheques.values import canonical_or_text, plain
-from studio.tags import VARIABLE, BadConfig, Tag, data_of, page_of, read_tags, value_of
+from studio.tags import VARIABLE, BadConfig, Tag, data_of, numbered, page_of, read_tags, value_of
 
 __all__ = ["BadConfig", "Config", "Left", "by_reason", "kind_of_name", "read_config"]
 
@@ -57,8 +57,8 @@ class Config:
     numbers: the fields that are Number controls. dates: those that are DateTime controls, each with the format in
     which it stores a day. no_unknown: fields that hold no "?", so that an unreadable one cannot be written down.
     several: fields to which people may add a second text, so that nobody knows which one is meant.
-    left: the controls that are left to people. repeated: what is before and after the page's number in the names that
-    a Repeater makes. doubts: what will not work as one might think, each "what; what to do about it".
+    left: the controls that are left to people. repeated: regular expressions of the names that Repeaters make, page by
+    page. doubts: what will not work as one might think, each "what; what to do about it".
     hints: it has a place for what the annotator should look at, <Header value="$verifier"/>.
     """
 
@@ -71,7 +71,7 @@ class Config:
     no_unknown: frozenset[str] = frozenset()
     several: frozenset[str] = frozenset()
     left: tuple[Left, ...] = ()
-    repeated: frozenset[tuple[str, str]] = frozenset()
+    repeated: frozenset[str] = frozenset()
     doubts: tuple[str, ...] = ()
     hints: bool = False
 
@@ -94,7 +94,7 @@ class Config:
         """Is it a control of the configuration, even one that is left to people?"""
         if name in self.form.names or any(name == one.name for one in self.left):
             return True
-        return any(name.startswith(before) and name.endswith(after) for before, after in self.repeated)
+        return any(re.fullmatch(pattern, name) for pattern in self.repeated)
 
 
 @lru_cache(maxsize=64)
@@ -156,7 +156,11 @@ def read_config(xml: str) -> Config:
         no_unknown=frozenset(tag.name for tag in fields if tag.kind != "TextArea" and UNREADABLE not in tag.choices),
         several=frozenset(tag.name for tag in fields if tag.kind == "TextArea" and tag.get("maxsubmissions") != "1"),
         left=tuple(left),
-        repeated=frozenset(tag.written.partition(tag.numbers[-1][0])[::2] for tag, _ in controls if tag.numbers),
+        repeated=frozenset(
+            numbered(re.escape(tag.written), tuple((re.escape(flag), r"\d+") for flag, _ in tag.numbers))
+            for tag, _ in controls
+            if tag.numbers
+        ),
         doubts=tuple(doubts_of(fields, image, list(images.values()))),
         hints=any(tag.get("value") == f"${HINT}" for tag in tags),
     )

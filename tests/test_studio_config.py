@@ -190,6 +190,9 @@ def test_of_several_pages_the_first_is_read_or_the_chosen_one() -> None:
     )
     with pytest.raises(BadConfig, match='page="last" is no page; write page="1"'):
         read_config(repeater.replace("{}", ' page="last"'))
+    inner = '<Repeater on="$lines" indexFlag="{{m}}"><TextArea name="a_{{n}}_{{m}}" toName="p_{{n}}"/></Repeater>'
+    nested = read_config(repeater.replace("</Repeater>", f"{inner}</Repeater>").replace("{}", ""))
+    assert nested.knows("a_0_1") and nested.knows("a_7_12") and not nested.knows("a_0_x")
 
 
 def test_of_several_images_that_with_the_fields_is_read_or_the_chosen_one() -> None:
