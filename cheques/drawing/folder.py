@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cheques.drawing import captures, layouts
+from cheques.drawing.banks import banks_called
 from cheques.drawing.cheque import Drawn, draw_cheque
 from cheques.drawing.hands import hands_called
-from cheques.drawing.other_banks import banks_called
 
 TRUTH = "truth.jsonl"
 FIRST = 10**12  # pretraining draws below this: a folder never holds a cheque that was trained on
