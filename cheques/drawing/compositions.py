@@ -67,7 +67,7 @@ class Composition:
         return {letter: (edges[x0], lines[y0], edges[x1], lines[y1]) for letter, (x0, y0, x1, y1) in areas.items()}
 
 
-def _read(maps: str) -> tuple[Composition, ...]:
+def read_maps(maps: str) -> tuple[Composition, ...]:
     """Maps that stand side by side, each below its name."""
     blocks = [block.splitlines() for block in maps.strip().split("\n\n")]
     found = []
@@ -78,7 +78,7 @@ def _read(maps: str) -> tuple[Composition, ...]:
 
 
 # In training the box stands on the right, the signature too, and the words come before the place and the date.
-TRAIN = _read("""
+TRAIN = read_maps("""
 classic  rows     column   on-top   payee    middle
 hhhhhh   hhhhhh   hhhhhh   hhhhbb   hhhhhh   hhhhhh
 wwwwww   wwwwww   wwwwbb   wwwwww   ppppbb   wwwwww
@@ -97,7 +97,7 @@ nn..ss   n..sss   ooosss   ooosss   oo.sss   ooo.ss
 """)
 
 # Each of these lacks something that all of TRAIN share: the box or the signature is on the left, or the words are last.
-KEPT_OUT = _read("""
+KEPT_OUT = read_maps("""
 left     left-box   signed   words-last  mirror   bottom
 hhhhhh   hhhhhh     hhlldd   hhhhhh      hhhhhh   bbhhhh
 bbpppp   wwwwww     ppppbb   ppppbb      wwwwww   lldd..
@@ -108,7 +108,7 @@ ooosss   ooosss     sss.nn   ooosss      ssoo.n   ooosss
 """)
 
 # Place, date and box share the first row, before the words and the payee: nowhere else do they.
-DEMO = _read("""
+DEMO = read_maps("""
 counter  ledger
 hhhhhh   oohhhh
 llddbb   llddbb

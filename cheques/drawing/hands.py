@@ -146,7 +146,7 @@ def choose_hand(rng: random.Random, which: str) -> Hand:
 @lru_cache(maxsize=512)
 def face(name: str, xheight: int) -> ImageFont.FreeTypeFont:
     """A hand's font at the size that gives its small x this height (basic layout: the same on every machine)."""
-    return font(name, max(4, round(xheight * 100 / _xheight_per_100(name))))
+    return font(name, max(4, round(xheight * 100 / xheight_per_100(name))))
 
 
 @lru_cache(maxsize=1024)
@@ -156,7 +156,7 @@ def font(name: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 @cache
-def _xheight_per_100(name: str) -> float:
+def xheight_per_100(name: str) -> float:
     return -font(name, 200).getbbox("x", anchor="ls")[1] / 2
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cheques.drawing import patterns
+from cheques.drawing.patterns import TALL, WIDE
 
 Sheet = NDArray[np.float32]
 """Grey values from 0 to 255, shape (height, width)."""
 Grid = TypeVar("Grid", NDArray[np.float32], NDArray[np.uint8])
 
-TALL, WIDE = 384, 1280
 PATTERNS = 12
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from cheques.drawing.hands import font
 
 Grid = NDArray[np.float32]
-TALL, WIDE = 384, 1280
+TALL, WIDE = 384, 1280  # pixels, more than any cheque has
 
 
 def screen(x: Grid, y: Grid) -> Grid:

@@ -13,7 +13,7 @@ from cheques.drawing.names import LISTS, TOWNS, made_up
 
 Parts = tuple[tuple[str, ...], ...]
 """One of each tuple, one after the other, makes a word."""
-_INNER = re.compile(r"(?<=[a-zà-ÿ])[A-Z]")
+INNER = re.compile(r"(?<=[a-zà-ÿ])[A-Z]")
 LONGEST_PAYEE, LONGEST_TOWN = 36, 20  # letters: more would have to be written very small
 
 
@@ -184,7 +184,7 @@ def composed(rng: random.Random, parts: Parts) -> str:
     if not parts:
         return made_up(rng)
     word = "".join(rng.choice(part) for part in parts)
-    word = _INNER.sub(lambda capital: capital.group().lower(), word)
+    word = INNER.sub(lambda capital: capital.group().lower(), word)
     return word[0].upper() + word[1:]
 
 
@@ -250,13 +250,13 @@ def town(rng: random.Random, country: str) -> str:
     """Where somebody lives or writes a cheque: a fifth of the towns exist."""
     while True:
         where = culture(rng, country)
-        name = rng.choice(where.homes) if rng.random() < 0.2 else _french(rng) if not where.town else ""
+        name = rng.choice(where.homes) if rng.random() < 0.2 else french_town(rng) if not where.town else ""
         name = name or composed(rng, where.town)
         if len(name) <= LONGEST_TOWN:
             return name
 
 
-def _french(rng: random.Random) -> str:
+def french_town(rng: random.Random) -> str:
     """A town in the manner of those of France."""
     word = made_up(rng)
     vowel = word[0] in "AEIOUÉÈÊHYÂÎÔ"
