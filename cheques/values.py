@@ -12,9 +12,10 @@ from datetime import date
 from decimal import Decimal
 
 from cheques import dates, figures
+from cheques.currencies import meant, precision
 from cheques.dates import YEARS, YEARS_AHEAD
 from cheques.fields import EMPTY, PATTERNS, UNREADABLE, Field, Form
-from cheques.figures import as_number, meant, precision, written
+from cheques.figures import as_number, written
 from cheques.text import REASONS, BadValue, Reason, one_line, plain
 
 __all__ = [
@@ -61,7 +62,11 @@ def canonical(field: Field, text: str, currency: str = "", day: date | None = No
                 raise BadValue(f"{field.name} : « {text[:40]} » est trop loin ({window})", "far_date")
             return _only(field, text, found, "une date possible ; écrivez-la comme 03/05/2024")
         case "number":
-            return _number(field, text)
+            # A comma before three digits may stand for thousands: which one is meant, nobody knows.
+            digits = re.sub(r"(?<=\d)[\s'](?=\d{3}(?!\d))", "", text)
+            if not re.fullmatch(r"-?\d{1,12}(\.\d{1,6}|,(?!\d{3}$)\d{1,6})?", digits, re.ASCII):
+                raise BadValue(f"{field.name} : « {text[:40]} » n'est pas un nombre ; écrivez-le comme 1234.5")
+            return f"{Decimal(digits.replace(',', '.')).normalize() + 0:f}"
         case "choice":
             wanted = plain(text)
             found = [choice for choice in field.choices if plain(choice) == wanted][:1]
@@ -149,11 +154,3 @@ def currency_of(form: Form, values: Mapping[str, str]) -> str:
     except BadValue:
         return ""
     return next(iter(codes)) if len(codes) == 1 else ""
-
-
-def _number(field: Field, text: str) -> str:
-    # A comma before three digits may stand for thousands: which one is meant, nobody knows.
-    digits = re.sub(r"(?<=\d)[\s'](?=\d{3}(?!\d))", "", text)
-    if not re.fullmatch(r"-?\d{1,12}(\.\d{1,6}|,(?!\d{3}$)\d{1,6})?", digits, re.ASCII):
-        raise BadValue(f"{field.name} : « {text[:40]} » n'est pas un nombre ; écrivez-le comme 1234.5")
-    return f"{Decimal(digits.replace(',', '.')).normalize() + 0:f}"

@@ -9,7 +9,8 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import accumulate
 
-from cheques.figures import precision, written
+from cheques.currencies import precision
+from cheques.figures import written
 
 
 @dataclass(frozen=True)
