@@ -68,8 +68,8 @@ class Server:
         answer = self._ask("POST", "/v1/chat/completions", body)
         if answer.status_code == 404:
             raise UnknownModel(f"{self.url} does not know the model {body['model']}: load it there, or promote again")
-        if answer.status_code == 400 and TOO_LONG.search(_reason(answer)):
-            raise Unreadable(f"{self.url} refuses this cheque ({_reason(answer)}): serve with a longer --max-model-len")
+        if answer.status_code == 400 and TOO_LONG.search(reason := reason_of(answer)):
+            raise Unreadable(f"{self.url} refuses this cheque ({reason}): serve with a longer --max-model-len")
         found = self._json(answer)
         with self.expected("choices"):
             return dict(found["choices"][0])
@@ -85,7 +85,7 @@ class Server:
             return
         if not answer.ok:
             raise ReaderError(
-                f"{self.url} cannot load adapter {name} ({_reason(answer)}): it must see the folder {path}, "
+                f"{self.url} cannot load adapter {name} ({reason_of(answer)}): it must see the folder {path}, "
                 "and its --max-lora-rank must reach"
             )
 
@@ -123,7 +123,7 @@ class Server:
 
     def _json(self, answer: requests.Response) -> dict[str, Any]:
         if not answer.ok:
-            raise ReaderError(f"{self.url} answers {answer.status_code} ({_reason(answer)}): see its log")
+            raise ReaderError(f"{self.url} answers {answer.status_code} ({reason_of(answer)}): see its log")
         try:
             found = answer.json()
         except requests.JSONDecodeError:
@@ -131,11 +131,12 @@ class Server:
         if not isinstance(found, dict):
             raise ReaderError(f"{self.url} is no OpenAI-compatible server: correct CHEQUEMATE_READER_URL")
         if found.get("error"):  # some proxies say 200 all the same
-            raise ReaderError(f"{self.url} answers an error ({_reason(answer)}): see its log")
+            raise ReaderError(f"{self.url} answers an error ({reason_of(answer)}): see its log")
         return found
 
 
-def _reason(answer: requests.Response) -> str:
+def reason_of(answer: requests.Response) -> str:
+    """What the server says of a failure, on one short line."""
     try:
         content = answer.json()
         error = content.get("error", content)
