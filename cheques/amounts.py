@@ -208,6 +208,7 @@ def decimal_of(spoken: list[str]) -> Decimal | None:
     whole, part = number_of(before), number_of(after)
     if whole is None or part is None or part >= 100:
         return None
+    # `virgule cinq` is five tenths, `virgule zéro cinq` and `virgule cinquante` are hundredths.
     places = len(after[0]) if after[0].isdigit() else 1 if part < 10 and after[0] != "zero" else 2
     return whole + part.scaleb(-places)
 
@@ -223,6 +224,7 @@ def number_of(spoken: list[str]) -> Decimal | None:
     last = ""
     for word in spoken:
         if word in POWERS:
+            # Powers go down, and each stands once: `deux mille trois mille` is no number.
             value = POWERS[word]
             if value >= power or last == "zero":
                 return None
@@ -248,6 +250,7 @@ def grown(below: int, word: str, last: str) -> int | None:
     if word in HUNDRED:
         return below * 100 if 1 < below < 100 else 100 if not below and last != "zero" else None
     if word in TENS:
+        # quatre-vingt: the 4 becomes 80.
         if word in ("vingt", "vingts") and last == "quatre" and rest == 4:
             return below + 76
         return below + TENS[word] if rest == 0 and last != "zero" else None
@@ -257,7 +260,9 @@ def grown(below: int, word: str, last: str) -> int | None:
     if value == 0:
         return below if last in ("", "zero") else None
     if value >= 10:
+        # soixante-dix to soixante-dix-neuf, and the same after quatre-vingt.
         follows = rest == 0 or (rest == 60 and last == "soixante") or (rest == 80 and last in ("vingt", "vingts"))
     else:
+        # After `dix` come sept, huit and neuf alone: dix-six is seize.
         follows = rest % 10 == 0 and (last != "dix" or value >= 7)
     return below + value if follows else None

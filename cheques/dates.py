@@ -47,12 +47,14 @@ def orders(text: str) -> Iterator[tuple[str, int, int]]:
     """(year, month, day) in every order in which the text may be read; the year as it stands there."""
     months = names_of("months")
     names = "|".join(sorted(map(re.escape, months), key=len, reverse=True))
+    # Day first: nobody who writes French puts the month first in digits.
     if m := re.fullmatch(r"(\d{1,2})[ /.,:-]+(\d{1,2})[ /.,:-]+(\d{4}|\d\d)", text):
         yield m[3], int(m[2]), int(m[1])
     if m := re.fullmatch(r"(\d{4})[ /.,:-]+(\d{1,2})[ /.,:-]+(\d{1,2})", text):
         yield m[1], int(m[2]), int(m[3])
     if m := re.fullmatch(r"(\d\d)-(\d\d?)-(\d\d?)", text):  # Quebec, and whoever types as computers do
         yield m[1], int(m[2]), int(m[3])
+    # Without separators, as typed on a number pad.
     if m := re.fullmatch(r"(\d\d)(\d\d)(\d{4}|\d\d)", text):
         yield m[3], int(m[2]), int(m[1])
     if m := re.fullmatch(r"(\d{4}|\d\d)(\d\d)(\d\d)", text):

@@ -50,6 +50,7 @@ def readings(text: str, currency: str = "") -> list[str]:
         if decimals or (two["unit"] and not two["after"]):
             numbers = with_part(two["number"], two["part"], places, decimals)
     decided = precision(currency) if currency else min(places) if len(places) == 1 else None
+    # 1234,567 € has a digit too many: refused, since rounding would hide the slip.
     if len(numbers) == 1 and decided is not None and not fits(min(numbers), decided):
         return []
     return [written(number, 2 if decided is None else decided) for number in sorted(numbers)]
@@ -81,6 +82,7 @@ def places_of(currency: str, units: list[str]) -> set[int]:
         codes = own if codes is None else codes & own
         if not codes:
             return set()
+    # No unit is written: the cheque's own currency decides, or it may be any.
     if codes is None:
         return {precision(currency)} if currency else {0, 2, 3}
     if not currency:
@@ -128,4 +130,5 @@ def fits(number: Decimal, decimals: int) -> bool:
 
 
 def digits_of(text: str) -> str:
+    """The digits of a text, one after the other."""
     return re.sub(r"\D", "", text)

@@ -1,4 +1,4 @@
-"""Bytes of a scan -> an upright RGB image, and a fingerprint by which near-duplicates know each other."""
+"""Bytes of a scan -> an upright RGB image, and a fingerprint that finds near-duplicates."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def open_image(source: bytes | Path, page: int = 1) -> Image.Image:
                 image = in_eight_bits(image, black_is_high=tags.get(PHOTOMETRIC) == 0)  # Pillow turns 8 bits alone
             wanted = halved(*image.size)
             if image.size != wanted:
-                # `reduce` makes shades of black and white, if it is told that there may be some.
+                # `reduce` makes shades only of an image whose mode has some.
                 image = image.convert("L" if image.mode == "1" else image.mode).reduce(round(image.width / wanted[0]))
             return in_rgb(image)
     except UnidentifiedImageError:
@@ -104,6 +104,7 @@ def pages_in(source: bytes | Path) -> int:
         return int(drawn_pdf(content, 0))
     try:
         with Image.open(io.BytesIO(content), formats=["TIFF"]) as opened:
+            # Each page is a jump in the file: to count a million of them would take minutes.
             for page in range(1, PAGES_COUNTED):
                 try:
                     opened.seek(page)
@@ -132,12 +133,12 @@ def content_of(source: bytes | Path) -> bytes:
 
 
 def is_pdf(content: bytes) -> bool:
-    """Some writers put white space before the mark."""
+    """Is this a PDF? Some writers put white space before the mark."""
     return content[:1024].lstrip().startswith(b"%PDF")
 
 
 def check_tables(content: bytes, page: int) -> None:
-    """Pillow reads every table of a TIFF before anybody may look at its size: a million strips take minutes."""
+    """Raises BadImage for a TIFF in too many strips: Pillow reads every table before its size is known, for minutes."""
     order = "<" if content[:2] == b"II" else ">"
     big = content[2:4] in (b"+\0", b"\0+")
     offset, many, entry, step = ("Q", "Q", "HHQ", 20) if big else ("I", "H", "HHI", 12)
@@ -174,7 +175,7 @@ def check_size(image: Image.Image, content: bytes) -> None:
 
 
 def halved(width: int, height: int) -> tuple[int, int]:
-    """Halved until it is no more than the megapixels that are handed on."""
+    """The size halved until it has no more than MEGAPIXELS."""
     while width * height > MEGAPIXELS * 1_000_000:
         width, height = -(-width // 2), -(-height // 2)
     return width, height
@@ -204,11 +205,13 @@ def in_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise BadImage("32 bits a colour: save the scan with 8 bits a colour")
     if image.mode == "LAB":
+        # Pillow converts LAB with profiles alone.
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
         assert converted is not None
         return converted
     if image.has_transparency_data:
+        # The colour below full transparency is mostly black.
         paper = Image.new("RGB", image.size, "white")
         image = image.convert("RGBA")
         paper.paste(image, mask=image.getchannel("A"))
@@ -218,6 +221,7 @@ def in_rgb(image: Image.Image) -> Image.Image:
 
 def drawn_pdf(content: bytes, page: int) -> bytes:
     """A page as PPM, or for page 0 the number of pages, from a process of its own. Raises BadImage."""
+    # Isolated (-I): the child imports nothing from this folder or PYTHONPATH.
     draw = [sys.executable, "-I", pdf.__file__, str(PDF_DPI), str(MEGAPIXELS * 1_000_000), str(page)]
     try:
         done = subprocess.run(draw, input=content, capture_output=True, timeout=PDF_SECONDS)
@@ -235,7 +239,7 @@ def drawn_pdf(content: bytes, page: int) -> bytes:
 def fingerprint(image: Image.Image) -> str:
     """A perceptual hash of 1024 bits (hex): near-duplicates differ in few of them, see `distance`.
 
-    So many, because cheques of one bank share their print: with 64 bits some are as near as one scan saved twice.
+    Cheques of one bank share their print: with 64 bits, two of them may be as near as one scan saved twice.
     """
     import imagehash
 

@@ -58,7 +58,7 @@ def plant(
     currency = currency_of(form, values)
     for field in rng.sample(list(form), len(form.fields)):
         read = values.get(field.name, EMPTY)
-        # What is shown instead of a doubtful reading might happen to be the truth, and would be taken away again.
+        # In place of a doubtful reading, the wrong value might happen to be the truth.
         if confidence.get(field.name, 0.0) < SURE or read in (EMPTY, UNREADABLE):
             continue
         if not is_canonical(field, read, currency):
@@ -83,6 +83,7 @@ def other_digit(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> s
     """An amount with one other digit; as long as it was, and never nothing."""
     places = [place for place, character in enumerate(read) if character.isdigit()]
     place = rng.choice(places)
+    # A leading zero would give the error away.
     digits = [d for d in "0123456789" if d != read[place] and (place > 0 or d != "0")]
     wrong = read[:place] + rng.choice(digits) + read[place + 1 :]
     return wrong if Decimal(wrong) else ""
@@ -101,6 +102,7 @@ def other_number_word(rng: random.Random, _: Field, read: str, __: Sequence[str]
 def other_day(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
     """Another day of the same month, a few days off."""
     was = date.fromisoformat(read)
+    # At most 28, which every month has.
     days = [day for day in range(max(1, was.day - 9), min(28, was.day + 9) + 1) if day != was.day]
     return was.replace(day=rng.choice(days)).isoformat()
 

@@ -66,6 +66,7 @@ def pieces(path: Path, page: int | None = 1, split: bool = True) -> tuple[list[P
 def cheques_of_page(path: Path, page: int, pages: int, split: bool) -> list[Piece]:
     """The cheques on one page; the whole page where it is not cut. Raises BadImage."""
     image = open_image(path, page)
+    # Scanners that feed both sides leave such pages.
     if all(low == high for low, high in image.getextrema()):  # type: ignore[misc]
         raise BadImage("one colour all over: nothing is written on it")
     boxes = cheques_on(image) if split else []
@@ -92,6 +93,7 @@ def as_shown(path: Path, image: Image.Image) -> tuple[str, str, bytes | None]:
         return "HEIC, converted to JPEG", ".jpg", jpeg(image)
     with Image.open(io.BytesIO(content)) as stored:
         mode, kind, pixels = stored.mode, stored.format, stored.width * stored.height
+        # Browsers turn a JPEG as its EXIF says; of other formats not all do.
         turned = kind != "JPEG" and stored.getexif().get(0x0112, 1) != 1
     if pixels > MEGAPIXELS * 1_000_000:
         became = f"{pixels / 1e6:.0f} megapixels, scaled down to {image.width} x {image.height}"
@@ -120,17 +122,19 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def cheques_on(image: Image.Image) -> list[Box]:
-    """Where the cheques lie, from top to bottom, if there are several with plain gaps between them; else nothing.
+    """Where the cheques lie, from top to bottom, if there are several with plain gaps between them; otherwise nothing.
 
     What lies around them is the colour that most of the scan's rim has. Rows and columns of that colour alone are gaps;
     cut along them (Nagy's X-Y cut), every piece must have a cheque's shape, and all about the same size.
     """
     factor = max(1, max(image.size) // LOOKED_AT)
     small = np.asarray(image.reduce(factor), np.int16)
+    # The median, since a cheque may touch the rim.
     rim = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
     unlike = np.abs(small - np.median(rim, axis=0)).max(axis=2) > UNLIKE
     least = max(2, round(GAP * max(unlike.shape)))
     found = [box for box in cut(unlike, 0, 0, least) if (box[2] - box[0]) * (box[3] - box[1]) > SMALLEST * unlike.size]
+    # A wrong cut loses a cheque, and no cut only shows several at once: when in doubt, none.
     sides = np.array([(right - left, bottom - top) for left, top, right, bottom in found], float)
     if len(found) < 2 or (sides.max(axis=0) / sides.min(axis=0) > ALIKE).any():
         return []
@@ -156,6 +160,7 @@ def cut(unlike: NDArray[np.bool_], left: int, top: int, least: int) -> list[Box]
     columns = stretches(unlike.mean(axis=0) > DUST, least)
     if len(rows) == len(columns) == 1:
         (up, down), (first, last) = rows[0], columns[0]
+        # No gap at the rim and none within: this is one piece.
         if (up, down, first, last) == (0, unlike.shape[0], 0, unlike.shape[1]):
             return [(left, top, left + last, top + down)]
     return [

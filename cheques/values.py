@@ -21,7 +21,6 @@ from cheques.text import REASONS, BadValue, Reason, one_line, plain
 __all__ = [
     "LOOKED_AT",
     "REASONS",
-    "YEARS",
     "BadValue",
     "Reason",
     "as_number",
@@ -45,7 +44,7 @@ def canonical(field: Field, text: str, currency: str = "", day: date | None = No
     most `years` before it (see cheques.dates). Where that day is not known a year of four digits is taken as it is,
     and one of two lies in 2000 to 2049: a truth never changes with the clock.
 
-    Raises BadValue where the text is no value of that kind, can be read in two ways, or is one that no reading can be.
+    Raises BadValue where the text is no value of that kind, can be read in two ways, or has what no reading can have.
     """
     if len(text) > LOOKED_AT:
         raise BadValue(f"{field.name} : {len(text)} caractères, c'est trop long", "too_long")
@@ -57,6 +56,7 @@ def canonical(field: Field, text: str, currency: str = "", day: date | None = No
             return _only(field, text, figures.readings(text, currency), "un montant ; écrivez-le comme 1 234,56")
         case "date":
             found = [one.isoformat() for one in dates.readings(text, day, years)]
+            # A date that only the window refuses is most often a slip of the year, and gets a message of its own.
             if not found and day and dates.readings(text):
                 window = f"{years} ans avant la saisie, {YEARS_AHEAD} après"
                 raise BadValue(f"{field.name} : « {text[:40]} » est trop loin ({window})", "far_date")
@@ -68,6 +68,7 @@ def canonical(field: Field, text: str, currency: str = "", day: date | None = No
                 raise BadValue(f"{field.name} : « {text[:40]} » n'est pas un nombre ; écrivez-le comme 1234.5")
             return f"{Decimal(digits.replace(',', '.')).normalize() + 0:f}"
         case "choice":
+            # By its own name first, then by what it means: `€` chooses EUR.
             wanted = plain(text)
             found = [choice for choice in field.choices if plain(choice) == wanted][:1]
             found = found or [choice for choice in field.choices if meant(choice) & meant(text)]
@@ -76,6 +77,7 @@ def canonical(field: Field, text: str, currency: str = "", day: date | None = No
             text = one_line(text.lower())
     if re.fullmatch(PATTERNS[field.kind], text):
         return text
+    # The right characters, only too many of them.
     if re.fullmatch(re.sub(r"\{0,\d+\}$", "*", PATTERNS[field.kind]), text):
         raise BadValue(f"{field.name} : {len(text)} caractères, c'est trop long", "too_long")
     raise BadValue(f"{field.name} : « {text[:40]} » a un caractère qu'aucune lecture ne peut avoir", "not_allowed")

@@ -50,8 +50,8 @@ def token_evidence(tokens: Sequence[Token]) -> dict[str, dict[str, float]]:
     evidence = {}
     for match in VALUE.finditer(spelt):
         start, end = match.span(2)
-        # The tokens that reach into the value or its closing quote, at byte `end`; a letter's first half may be told
-        # as a token without bytes, which starts the value all the same.
+        # The tokens that reach into the value or its closing quote, at byte `end`; the first half of a letter
+        # may come as a token without bytes, and the value starts with it all the same.
         first = min(int(np.searchsorted(starts, start)), int(np.searchsorted(starts, start, "right")) - 1)
         last = int(np.searchsorted(starts, end, "right"))
         value = tokens[first:last]
@@ -67,7 +67,7 @@ def token_evidence(tokens: Sequence[Token]) -> dict[str, dict[str, float]]:
 
 
 def unescaped(escaped: bytes) -> str:
-    """What stands between the quotes of a JSON string."""
+    """The text of a JSON string, of which the quotes are left out; as it stands where it is damaged."""
     text = escaped.decode(errors="replace")
     try:
         return str(json.loads(f'"{text}"'))
@@ -83,6 +83,7 @@ def cross_checks(form: Form, values: Mapping[str, str]) -> dict[str, dict[str, f
         agree = words_and_figures_agree(values.get(words.name, ""), values.get(figures.name, ""))
         for field in (figures, words):
             checks[field.name] |= {"agree": float(agree is True), "disagree": float(agree is False)}
+    # Words may name the currency too: `dinars` rules out euros.
     if currency and words:
         said = cents_of_words(values.get(words.name, ""))
         if said and said.may_be and values.get(currency.name):
@@ -206,8 +207,10 @@ def fit(form: Form, evidence: Sequence[Evidence], right: Sequence[Mapping[str, b
     years = [of["year"] for _, of, _ in rows if "year" in of]
     middle = float(np.median(years)) if years else 0.0
     x = np.array([features(of, middle) for _, of, _ in rows])
+    # A feature that never varies must not be divided by zero.
     mean, scale = x.mean(0), np.maximum(x.std(0), 1e-3)
     x = (x - mean) / scale
+    # A column for each field gives its intercept; the same times the odds gives its slope.
     own = np.array([[name == of for of in form.names] for name, _, _ in rows], float)
     model = LogisticRegression(C=1.0, max_iter=2000).fit(np.hstack([x, own, own * x[:, :1]]), outcomes)
     weights, intercept = model.coef_[0], float(model.intercept_[0])
@@ -224,4 +227,5 @@ def fit(form: Form, evidence: Sequence[Evidence], right: Sequence[Mapping[str, b
 
 
 def rounded(numbers: Any) -> tuple[float, ...]:
+    """As a calibration stores them."""
     return tuple(round(float(number), 6) for number in numbers)

@@ -30,6 +30,7 @@ def uses_card(settings: Settings) -> bool:
     """Does this machine read in this process on a graphics card? Without importing torch."""
     if settings.reader_url or settings.device == "cpu":
         return False
+    # What hides cards from CUDA hides them here too.
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
         return False
@@ -70,6 +71,7 @@ def borrowed(home: Path, seconds: float = 600.0) -> Iterator[None]:
     """The training side: ask for the card, wait until the reader has given it up, hold it. Raises CardBusy."""
     home.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + seconds
+    # Wanted first: the reader looks for that, and then lets go of the card.
     with patient_lock(home / "card.wanted", until), patient_lock(home / "card.lock", until):
         yield
 

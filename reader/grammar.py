@@ -13,6 +13,7 @@ from cheques.fields import Form
 from reader.reading import ReaderError
 
 LETTER = 3  # bytes of UTF-8 that one character of the patterns may take
+# Spaced as the answers of training are.
 TIGHT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
@@ -45,6 +46,7 @@ class Grammar:
                 reason = one_line(matcher.get_error())
                 raise ReaderError(f"no grammar accepts the form ({reason}): rename fields or choices")
             self._compiled[form.digest] = matcher
+        # Copying is cheap, compiling is not.
         return self._compiled[form.digest].deep_copy()
 
     def allowed(self, matchers: list[Any | None]) -> NDArray[np.bool_]:
@@ -76,6 +78,7 @@ def pattern(form: Form) -> str:
             value = f"({'|'.join(map(literal, schema['enum']))})"
         else:
             value = str(schema["pattern"]).removeprefix("^").removesuffix("$")
+            # The quote stands first in its class (see cheques.fields); JSON spells it with a backslash.
             value = re.sub(r'\["((?:\\.|[^\]\\])*)\]', r'([\1]|\\\\")', value)
         values.append(f'"{literal(field.name)}": "{value}"')
     return rf"\{{{', '.join(values)}\}}"
@@ -105,7 +108,7 @@ def longest_answer(form: Form) -> int:
 
 
 def fits(form: Form, raw: str) -> bool:
-    """Is the text valid JSON for the form: an object that has its fields, and no others? What they say is not asked."""
+    """Is the text a JSON object with the form's fields, and no others? Their values are not checked."""
     values = parsed(raw)
     return isinstance(values, dict) and values.keys() == set(form.names)
 
@@ -126,7 +129,7 @@ def holds(form: Form, raw: str) -> bool:
 
 
 def parsed(raw: str) -> object:
-    """What a JSON text holds; None where it is none, or nested without end."""
+    """What a JSON text holds; None where it is no JSON, or nested too deep."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):
@@ -134,4 +137,5 @@ def parsed(raw: str) -> object:
 
 
 def one_line(error: object) -> str:
+    """An error's message, short."""
     return " ".join(str(error).split())[:160]

@@ -23,6 +23,7 @@ def reading(
     evidence = {name: heard[name] | checks[name] for name in values if name in heard}
     confidence = dict.fromkeys(values, 0.0) | calibration.confidence(form, evidence)
 
+    # French, since annotators read them in the task.
     notes = ["réponse coupée avant sa fin"] if cut else []
     if missing := [name for name in form.names if name not in values]:
         notes.append(f"non lu : {', '.join(missing)}")
@@ -41,6 +42,6 @@ def values_in(form: Form, raw: str) -> dict[str, str]:
 
 
 def calibration_of(model: str, adapter: Adapter | None) -> Calibration:
-    """The calibration stored beside the adapter, or in the model's folder for the base; else the stated prior."""
+    """The calibration stored beside the adapter, or in the model's folder for the base; otherwise the prior."""
     folder = adapter.path.parent if adapter else Path(model)
     return Calibration.load(folder / FILE) or PRIOR

@@ -53,4 +53,5 @@ def fit_to_model(image: Image) -> Image:
     if scale >= 1:
         return image
     size = int(paper[0] * scale), int(paper[1] * scale)
+    # In two steps, of which the first is quick: a page at 600 dpi is 35 megapixels.
     return image.resize(size, Images.Resampling.LANCZOS, reducing_gap=3.0)

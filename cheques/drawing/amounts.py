@@ -45,6 +45,7 @@ BOUNDS = tuple(accumulate(currency.share / 100 for currency in CURRENCIES))
 
 
 def choose_currency(rng: random.Random) -> Currency:
+    """A currency, as often as its share."""
     chance = rng.random()
     return next((c for c, bound in zip(CURRENCIES, BOUNDS, strict=True) if chance < bound), CURRENCIES[0])
 
@@ -67,10 +68,12 @@ def canonical(cents: int, currency: Currency) -> str:
 
 @lru_cache(maxsize=8192)
 def spelt(n: int, nonante: bool) -> str:
+    """The words of a number, as num2words has them; cached, since it is slow."""
     from num2words import num2words
 
     if not nonante:
         return str(num2words(n, lang="fr"))
+    # num2words leaves the s of `cents` before another number, and says huitante, which few do.
     swiss = str(num2words(n, lang="fr_CH"))
     return re.sub(r"cents (?=\w)", "cent ", swiss).replace("huitante", "quatre-vingt")
 

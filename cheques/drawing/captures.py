@@ -142,6 +142,7 @@ def table(rng: random.Random, size: tuple[int, int]) -> Image.Image:
             *((230, 228, 224), (60, 80, 110), (110, 40, 40), (70, 100, 80), (180, 180, 176)),
         )
     )
+    # Whole arrays of dice: one call of `random` for each pixel would take seconds.
     dice = np.random.default_rng(rng.randrange(2**32))
     grain = {"wood": (3, max(2, rows // 3)), "cloth": (max(2, columns // 3), max(2, rows // 3)), "stone": (24, 12)}
     kind = rng.choice(("wood", "cloth", "stone", "plain"))

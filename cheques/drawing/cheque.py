@@ -46,7 +46,7 @@ class Drawn:
     special: tuple[str, ...] = ()
     """What is rare about it: "erased", "disagreeing", "empty", "hidden"."""
     lines: tuple[tuple[str, Box], ...] = ()
-    """Every written line as written, with its box: an amount in words has two where it is long. None that is hidden."""
+    """Every line as written, with its box; hidden ones are left out. An amount in words has two where it is long."""
     turned: int = 0
     """Degrees clockwise by which the picture is turned: 0, 90, 180 or 270."""
 
@@ -77,6 +77,7 @@ def draw_cheque(
     Raises ValueError for unknown hands, banks, layouts and kinds.
     """
     captures.check(kinds)
+    # The order in which the dice fall is a part of what a seed draws: nothing below may change places.
     rng = random.Random(seed)
     writer = choose_hand(rng, hand or hands)
     if layouts is not None and banks:
@@ -92,6 +93,7 @@ def draw_cheque(
     else:
         content = choose_content(rng, writer, discordant=discordant)
     level = damage if damage is not None else rng.uniform(0.1, 1)
+    # Drawn in native proportions and stretched at the end, as a scan of other proportions is.
     drawing = (size[0], round(size[0] * NATIVE[1] / NATIVE[0]))
     pen = Pen(rng, writer, drawing, free=isinstance(bank, Layout))
     write_values(pen, bank, content)
@@ -107,6 +109,7 @@ def draw_cheque(
         corner = int(drawing[0] * rng.uniform(0.02, 0.5)), int(drawing[1] * rng.uniform(0.5, 0.72))
         image.paste(rng.choice(STAMP_INKS), corner, mask)
 
+    # Chosen before it is applied, so that the boxes can follow.
     history = damages.choose(rng, level, drawing)
     if "photographed" in kinds:
         history = replace(history, skew=damages.STRAIGHT)  # no scanner's edge on a table
@@ -164,6 +167,7 @@ class Pen:
         np.maximum(area, ink, out=area)
         left, top, right, bottom = written.box
         box = (left + x0, top + y0, right + x0, bottom + y0)
+        # Faint ink is a correction below the value, and no value itself.
         if strength == 1:
             a = self.boxes.get(name, box)
             self.boxes[name] = min(a[0], box[0]), min(a[1], box[1]), max(a[2], box[2]), max(a[3], box[3])
@@ -261,6 +265,7 @@ def write_words(pen: Pen, bank: Bank, content: Content) -> None:
         first = pen.write_wrong("montant_lettres", content.erased[1], first, how)
     needed = width(text, pen.hand, how) / pen.scale
     room = first.x1 - first.x0 - 6 + (second.x1 - second.x0 - 6 if second else 0)
+    # People write narrower once they see that the line will not do.
     if needed > 0.94 * room:
         how = replace(how, stretch=how.stretch * max(0.72, 0.94 * room / needed))
         needed = width(text, pen.hand, how) / pen.scale
@@ -279,6 +284,7 @@ def write_words(pen: Pen, bank: Bank, content: Content) -> None:
     if second and below:
         box, rule = pen.write("montant_lettres", below, second, how), second
 
+    # The line that many draw behind the words so that nothing can be added.
     end = box[2] / pen.scale + 8
     if rng.random() < 0.35 and rule.x1 - end > 40:
         with pen.over_ink() as draw:

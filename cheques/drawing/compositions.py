@@ -49,6 +49,7 @@ class Composition:
         areas = self.areas()
         columns = len(self.rows[0])
         heights = [0.0] * len(self.rows)
+        # Fields of one row first: what they are given counts for those that span several.
         for letter, (_, y0, _, y1) in sorted(areas.items(), key=lambda area: area[1][3] - area[1][1]):
             missing = HEIGHTS[letter] - sum(heights[y0:y1])
             for y in range(y0, y1):
@@ -59,6 +60,7 @@ class Composition:
         lines = [outer[1] + sum(heights[:y]) for y in range(len(heights) + 1)]
 
         across = outer[2] - outer[0]
+        # As uneven as the dice say, and more even until every field has its room.
         for swing in (0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0):
             inner = [outer[0] + across * (x + swing * rng.uniform(-0.5, 0.5)) / columns for x in range(1, columns)]
             edges = [outer[0], *inner, outer[2]]

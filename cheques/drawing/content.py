@@ -53,6 +53,7 @@ def choose_content(
     empty = WRITTEN[int(rng.random() * len(WRITTEN))] if rng.random() < EMPTY_SHARE else ""
     if discordant is not None and in_figures != cents and empty in WRITTEN[:2]:
         empty = ""  # an amount that is left out differs from nothing
+    # Where an amount is left out the currency must be printed, or nobody could know it.
     printed = rng.random() < 0.75 or empty in WRITTEN[:2]
     day = dates.choose_date(rng)
     words = amounts.words(rng, cents, currency)
@@ -64,6 +65,7 @@ def choose_content(
         "lieu": people.town(rng, country) if country else names.town(rng, currency.code),
     }
     texts = {name: "" if name == empty else suited(text, hand) for name, text in texts.items()}
+    # The words in small letters whatever the hand makes of them; names as they are written.
     truth = {
         "montant_numerique": amounts.canonical(in_figures, currency),
         "montant_lettres": words,

@@ -96,16 +96,19 @@ def patterned_paper(rng: random.Random, layout: Layout, size: tuple[int, int]) -
 
 @lru_cache(maxsize=8)
 def gradient(size: tuple[int, int], sideways: bool) -> Image.Image:
+    """From 0 to 255, downwards or to the right; cached, since few sizes are drawn."""
     ramp = Image.linear_gradient("L")
     return (ramp.rotate(90) if sideways else ramp).resize(size, Image.Resampling.BILINEAR)
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
+    """The first colour, and `share` of the way to the other."""
     red, green, blue = (round(a + share * (b - a)) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def draw_border(draw: ImageDraw.ImageDraw, layout: Layout, size: tuple[int, int], scale: float) -> None:
+    """The frame around the form, and the line above the code line."""
     width, height = size
     thin = max(1, round(scale))
     match layout.border:
@@ -122,6 +125,7 @@ def draw_border(draw: ImageDraw.ImageDraw, layout: Layout, size: tuple[int, int]
 
 
 def draw_rule(draw: ImageDraw.ImageDraw, rule: Rule, layout: Layout, scale: float) -> None:
+    """A line to write on, in the layout's manner."""
     x0, x1, y = rule.x0 * scale, rule.x1 * scale, round((rule.y + 2.5) * scale)
     thin = max(1, round(scale))
     soft = mixed(layout.ink, layout.paper, 0.35)

@@ -113,7 +113,9 @@ def write(
     """Writes one line in an area of `size` (width, height) from `at` on the baseline; smaller if it must be."""
     columns, rows = size
     master = master_size(how.xheight)
+    # Letters are put together once at a master size, then bent and scaled in one step, which keeps strokes smooth.
     canvas, baseline, length = letters(rng, text, hand, how, master)
+    # Never higher or wider than the area, and never much higher than wide.
     y_scale = min(how.xheight / master, (rows - 2) / max(1, canvas.shape[0] - 2 * PAD))
     x_scale = min(y_scale * how.stretch * hand.width, (columns - at[0] - 3) / max(1.0, length))
     y_scale = min(y_scale, 1.6 * x_scale)
@@ -153,6 +155,7 @@ def master_size(xheight: float) -> int:
 
 def letters(rng: random.Random, text: str, hand: Hand, how: Style, master: int) -> tuple[Ink, int, float]:
     """All glyphs side by side at master size: canvas, row of the baseline, length up to the last pen position."""
+    # Joined letters bear little change of place before the joins break.
     spacing = how.spacing * master * (0.3 if hand.joined else 1)
     jitter = how.spacing_jitter * master * (0.25 if hand.joined else 1)
     bounce = how.bounce * master * (0.6 if hand.joined else 1)
@@ -181,6 +184,7 @@ def letters(rng: random.Random, text: str, hand: Hand, how: Style, master: int) 
 
 def pressed(rng: random.Random, ink: Ink, how: Style, unit: float) -> Ink:
     """The ink with the pen's weight as a gamma and its pressure as a slow wave along the line."""
+    # Above 12 pixels strokes are thick enough as they are.
     thickness = max(0.45, 1.25 - 0.6 * (how.weight - 1)) if unit < 12 else 1.0
     inked = gamma(round(thickness * 20))[ink]
     rows, columns = ink.shape

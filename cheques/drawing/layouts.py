@@ -138,6 +138,7 @@ class Typesetter:
             swapped = self.rng.random() < 0.25
             parts = [part for part in ((other, text) if swapped else (text, other)) if part]
             text = joint.join(dict.fromkeys(parts))
+        # {0} stays, for the number that each cheque has of its own.
         return text.format("{0}", country=self.country.name, town=self.town)
 
     def length(self, text: str, size: float, typeface: str = "") -> float:
@@ -222,7 +223,7 @@ class Typesetter:
             return Rule(round(x0 + self.length(text, size)) + 4, end, y)
         size = self.fitting(text, 0.82 * size, 0.9 * (x1 - x0))
         above = key == "words" or self.rng.random() < 0.75
-        # Above the writing where the room is high enough, else at its upper edge, where tall letters cross it.
+        # Above the writing where the room is high enough, otherwise at its upper edge, where tall letters cross it.
         self.prints.append(Print(text, round(x0), max(round(y0 + size), y - 19) if above else y + 9, size))
         return Rule(round(x0), end, y)
 

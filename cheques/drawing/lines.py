@@ -81,6 +81,7 @@ def draw_line(
         row = min(rows - 2, round(baseline + rng.uniform(1, 4)))
         sheet[row] *= rng.uniform(0.45, 0.85)
     darkness = 20 + d * rng.uniform(-20, 70)
+    # Ink covers paper by as much as there is of it.
     cover = ink.astype(np.float32) * np.float32(1 / 255)
     sheet += cover * (darkness - sheet)
     if rng.random() < 0.35 * d:
@@ -91,7 +92,7 @@ def draw_line(
 
 
 def in_some_case(rng: random.Random, text: str, hand: Hand) -> str:
-    """An amount in words as it is begun: small, with a capital, or all in capitals (never in joined hands)."""
+    """An amount in words in small letters, with a capital first, or in capitals (never in joined hands)."""
     chance = rng.random()
     if not hand.joined:
         text = text.replace("cfa", "CFA")

@@ -28,6 +28,7 @@ def made_up(rng: random.Random) -> str:
 
 
 def last_name(rng: random.Random) -> str:
+    """A family name; three in ten exist."""
     chance = rng.random()
     if chance < 0.3:
         return pick(rng, LISTS["last"])
@@ -41,6 +42,7 @@ def last_name(rng: random.Random) -> str:
 
 
 def person(rng: random.Random) -> str:
+    """Somebody as one writes a name on a cheque."""
     first, last = pick(rng, LISTS["first"]) if rng.random() < 0.6 else made_up(rng), last_name(rng)
     if rng.random() < 0.1:
         first += "-" + pick(rng, LISTS["first"])
@@ -61,8 +63,10 @@ def person(rng: random.Random) -> str:
 
 
 def company(rng: random.Random) -> str:
+    """A firm, an association or an authority."""
     form = pick(rng, LISTS["companies"])
     name: str = form.format(last=last_name(rng), made=made_up(rng), town=pick(rng, TOWNS["EUR"]))
+    # As French elides and joins: d'Ambert, du Havre, au Mans.
     return ELIDED.sub("d'", name.replace(" de Le ", " du ").replace(" à Le ", " au "))
 
 

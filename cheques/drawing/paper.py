@@ -38,11 +38,13 @@ def guilloche(number: int) -> Sheet:
 
 @cache
 def noise_sheet() -> Sheet:
+    """Noise of mean 0 and deviation 1, larger than any cheque."""
     return np.random.default_rng(7).standard_normal((TALL, WIDE), dtype=np.float32)
 
 
 def cropped(rng: random.Random, sheet: Grid, columns: int, rows: int) -> Grid:
     """A random part of a sheet; one larger than the sheet repeats it."""
+    # A crop that fills most of a sheet would always look the same: the sheet is repeated.
     if rows > TALL // 2 or columns > WIDE // 2:
         sheet = np.tile(sheet, (-(-2 * rows // TALL), -(-2 * columns // WIDE)))
     top = int(rng.random() * (sheet.shape[0] - rows))
@@ -63,6 +65,7 @@ def pattern(rng: random.Random, number: int, columns: int, rows: int) -> NDArray
 
 @cache
 def guilloche_steps(number: int) -> NDArray[np.uint8]:
+    """A guilloche as steps from 0 (paper) to 255 (line)."""
     return (guilloche(number) * 255).astype(np.uint8)
 
 
@@ -78,6 +81,7 @@ def noise(rng: random.Random, columns: int, rows: int) -> Sheet:
 
 @lru_cache(maxsize=16)
 def grain_sheet(deviation: int) -> NDArray[np.uint8]:
+    """The noise around 128, as steps of grey."""
     return np.clip(128 + deviation * noise_sheet(), 0, 255).astype(np.uint8)
 
 

@@ -20,6 +20,7 @@ Point = tuple[float, float]
 def signature(rng: random.Random, hand: Hand, name: str, size: tuple[int, int]) -> Ink:
     """A signature filling most of an area of `size` (width, height): loops, or a name, and often a flourish."""
     columns, rows = size
+    # At twice the size, since Pillow's lines have hard edges.
     mask = Image.new("L", (columns * 2, rows * 2))
     draw = ImageDraw.Draw(mask)
     thick = rng.choice((2, 3, 3, 4))
@@ -78,6 +79,7 @@ STAMPS = ("ENCAISSÉ", "REMIS À L'ENCAISSEMENT", "COPIE", "REÇU", "COMPTABILIT
 
 @lru_cache(maxsize=32)
 def stamp_mask(text: str, round_one: bool, scale: float) -> Image.Image:
+    """A stamp, upright and evenly inked."""
     letters = font("roboto-condensed", max(7, round(14 * scale)))
     across = round(letters.getlength(text)) + 18
     tall = across if round_one else round(26 * scale)
@@ -112,11 +114,13 @@ def cmc7(text: str, scale: float) -> Image.Image:
     return line
 
 
+# Which two of the six gaps between a digit's bars are wide.
 GAPS = ("001100", "010100", "011000", "100010", "000110", "100100", "000011", "110000", "101000", "010010")
 
 
 @lru_cache(maxsize=64)
 def cmc7_character(character: str, scale: float) -> Image.Image:
+    """One character: the shape of a digit behind its bars."""
     tall = math.ceil(17 * scale)
     mask = Image.new("L", (math.ceil(10 * scale), tall))
     draw = ImageDraw.Draw(mask)

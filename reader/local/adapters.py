@@ -31,6 +31,7 @@ class Adapters:
             return
         if adapter.name not in self._names:
             self._load(adapter)
+        # To the end of the dict: the one used last.
         self._names[adapter.name] = self._names.pop(adapter.name)
         if self._current != adapter.name:
             assert self._peft is not None

@@ -49,9 +49,9 @@ def decode(
     lines = [Line(matcher, limit) for matcher in matchers]
     out = model(**inputs, use_cache=True, logits_to_keep=1)
     cache, mask = out.past_key_values, inputs["attention_mask"]
-    # M-RoPE counts an image as its longer side, not as its tokens: the model says by how much it is behind.
-    behind = getattr(out, "rope_deltas", None)
-    position = mask.sum(1, keepdim=True) + (0 if behind is None else behind.view(-1, 1).to(mask.device))
+    # M-RoPE counts an image as its longer side, not as its tokens: the model says how much less that is.
+    rope_delta = getattr(out, "rope_deltas", None)
+    position = mask.sum(1, keepdim=True) + (0 if rope_delta is None else rope_delta.view(-1, 1).to(mask.device))
     waiting = list(lines)
     with threads_that_pay(model):
         while True:
@@ -87,6 +87,7 @@ def choose(lines: list[Line], logits: Tensor, grammar: Grammar, ends: frozenset[
     matchers = [line.matcher if line.going else None for line in lines]
     if any(matcher is not None for matcher in matchers):
         allowed = torch.from_numpy(grammar.allowed(matchers)).to(scores.device)
+        # Masked before the softmax, as vLLM does: a forced token then has log-probability 0.
         scores = scores.masked_fill(~allowed, -torch.inf)
     best = scores.log_softmax(-1).topk(2)
     for line, token, (first, second) in zip(lines, best.indices[:, 0].tolist(), best.values.tolist(), strict=True):
@@ -101,6 +102,7 @@ def choose(lines: list[Line], logits: Tensor, grammar: Grammar, ends: frozenset[
             continue
         line.matcher.consume_token(token)
         forced = line.matcher.compute_ff_tokens()
+        # A short run is asked for token by token: it would widen the chunk of every line.
         if len(forced) < JUMP:
             forced = []
         line.matcher.consume_tokens(forced)

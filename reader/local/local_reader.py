@@ -41,6 +41,7 @@ class LocalReader:
     @classmethod
     def from_model(cls, model: Any, processor: Any, *, batch: int = 8) -> LocalReader:
         """A reader of a model that is in memory already (in training, say); without an adapter it reads as it is."""
+        # Past __init__, which would load a model.
         self = cls.__new__(cls)
         with_torchvision()
         self._open = lambda: ready(model, processor)
@@ -62,7 +63,7 @@ class LocalReader:
                 session.adapters.use(adapter)
             calibration = calibration_of(self._model, adapter)
             readings: list[Reading | None] = [None] * len(images)
-            # Images of one size side by side: nothing is padded that need not be.
+            # Images of about one size are read together, so that little is padded.
             order = sorted(range(len(images)), key=lambda n: (images[n].width * images[n].height, images[n].width))
             for start in range(0, len(order), self._batch):
                 batch = order[start : start + self._batch]
@@ -75,6 +76,7 @@ class LocalReader:
         """Give the memory (and the card) back."""
         with self._lock:
             self._session = None
+            # A model refers to itself: without this its memory stays until the collector happens to run.
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -94,6 +96,7 @@ class Session:
             return self._read(images, form, calibration, constrained)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
+        # Outside the `except`, whose error still holds the tensors of the failed batch.
         if len(images) == 1:
             raise ReaderError("out of GPU memory on one cheque: take a smaller model, or stop what else uses the card")
         half = len(images) // 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-# Idle OpenMP threads that spin take the cores from everybody else on a small machine; read when torch is loaded.
+# Before torch is loaded, which reads it: idle OpenMP threads that spin take a small machine's cores from others.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
@@ -128,9 +128,11 @@ def ready(model: Any, processor: Any) -> Loaded:
     image = getattr(processor, "image_token_id", None)
     if len(tokenizer) > rows or (image is not None and image != model.config.image_token_id):
         raise ReaderError("the tokenizer does not match the model: take both from the same folder")
+    # Answers go on where prompts end, so prompts end together.
     tokenizer.padding_side = "left"
     ends = model.generation_config.eos_token_id
     ends = [ends] if isinstance(ends, int) else list(ends or [])
+    # The head may be padded beyond the tokenizer's vocabulary.
     rows = getattr(model.get_output_embeddings(), "out_features", rows)
     return Loaded(model, processor, Grammar(tokenizer, rows), frozenset([*ends, tokenizer.eos_token_id]))
 

@@ -79,12 +79,13 @@ class RemoteAdapters:
         return name
 
     def _check_vision(self, adapter: Adapter) -> bool | None:
-        """Does an adapter of the vision layers alone change what the server sees? It would not say that it does not.
+        """Does an adapter of the vision layers alone change what the server sees? One that ignores it does not say so.
 
         None where the adapter has no such layers: the next one may.
         """
         if not write_vision_part(adapter.path, self._probe):
             return None
+        # Named by its weights, as every adapter is: a name never stands for others.
         trial = f"probe-{hashlib.sha256((self._probe / WEIGHTS).read_bytes()).hexdigest()[:8]}"
         self._server.load_adapter(trial, str(self._probe.resolve()))
         try:

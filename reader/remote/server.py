@@ -25,7 +25,7 @@ class UnknownModel(ReaderError):
 
 
 class Again(Retry):
-    """Asks again, but not a server that took too long to answer: asked once is long enough."""
+    """Retries, except after a read timeout: to wait once is long enough."""
 
     def increment(self, *about: Any, **more: Any) -> Self:
         if isinstance(error := more.get("error"), ReadTimeoutError):
@@ -49,7 +49,7 @@ class Server:
             self._http.headers["Authorization"] = f"Bearer {key}"
 
     def base_model(self, wanted: str) -> str:
-        """The name under which the server serves `wanted`: the same, else the only base that it has."""
+        """The name under which the server serves `wanted`: the same, or the only base that it has."""
         listed = self._json(self._ask("GET", "/v1/models"))
         with self.expected("models"):
             models = listed["data"]
@@ -76,11 +76,13 @@ class Server:
 
     def load_adapter(self, name: str, path: str) -> None:
         answer = self._ask("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+        # FastAPI's answer where vLLM was started without this route.
         if answer.status_code == 404 and "detail" in answer.text:
             raise ReaderError(
                 f"{self.url} loads no adapters at run time: start vLLM with --enable-lora and "
                 "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
             )
+        # No name stands for two adapters, so this one is loaded already.
         if answer.status_code == 400 and "already" in answer.text:
             return
         if not answer.ok:
@@ -97,7 +99,7 @@ class Server:
 
     @contextmanager
     def expected(self, what: str) -> Iterator[None]:
-        """An answer of another shape than OpenAI's protocol has is one line: ReaderError."""
+        """Raises ReaderError, one line, where an answer lacks what OpenAI's protocol has."""
         try:
             yield
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
