@@ -8,79 +8,59 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import lru_cache
+
+from rapidfuzz.distance import DamerauLevenshtein
 
 from cheques import figures
+from cheques.currencies import ADJECTIVES, NOUNS, PARTS, SIGNS
 from cheques.figures import as_number
 from cheques.text import plain
 
-_TO_SIXTEEN = "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize"
-_SMALL = {word: n for n, word in enumerate(_TO_SIXTEEN.split())} | {"une": 1}
-_TENS = {"vingt": 20, "vingts": 20, "trente": 30, "quarante": 40, "cinquante": 50, "soixante": 60}
-_TENS |= {"septante": 70, "huitante": 80, "octante": 80, "nonante": 90}
-_POWERS = {"mille": 10**3, "mil": 10**3, "milles": 10**3, "million": 10**6, "millions": 10**6}
-_POWERS |= {"milliard": 10**9, "milliards": 10**9}
-_HUNDRED = ("cent", "cents")
-_NUMBERS = {*_SMALL, *_TENS, *_POWERS, *_HUNDRED}
+TO_SIXTEEN = "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize"
+SMALL = {word: n for n, word in enumerate(TO_SIXTEEN.split())} | {"une": 1}
+TENS = {"vingt": 20, "vingts": 20, "trente": 30, "quarante": 40, "cinquante": 50, "soixante": 60}
+TENS |= {"septante": 70, "huitante": 80, "octante": 80, "nonante": 90}
+POWERS = {"mille": 10**3, "mil": 10**3, "milles": 10**3, "million": 10**6, "millions": 10**6}
+POWERS |= {"milliard": 10**9, "milliards": 10**9}
+HUNDRED = ("cent", "cents")
+NUMBERS = {*SMALL, *TENS, *POWERS, *HUNDRED}
 
-# What a noun may mean, the likeliest first; an adjective or the name of the hundredth narrows it down.
-_WHOLE = {
-    "euro": ("EUR",),
-    "franc": ("CHF", "XOF", "XAF"),
-    "dirham": ("MAD",),
-    "dinar": ("TND", "DZD"),
-    "livre": ("GBP",),
-    "dollar": ("USD", "CAD"),
-}
-_NARROWER = {
-    "suisse": ("CHF",),
-    "cfa": ("XOF", "XAF"),
-    "marocain": ("MAD",),
-    "tunisien": ("TND",),
-    "algerien": ("DZD",),
-    "sterling": ("GBP",),
-    "americain": ("USD",),
-    "us": ("USD",),
-    "canadien": ("CAD",),
-    "millime": ("TND",),
-    "penny": ("GBP",),
-    "pence": ("GBP",),
-}
-# A part's decimals.
-_PART = {"centime": 2, "penny": 2, "pence": 2, "millime": 3, "cts": 2, "ct": 2, "c": 2}
-_SIGNS = {
-    "€": "euro",
-    "£": "livre",
-    "$": "dollar",
-    "eur": "euro",
-    "chf": "franc suisse",
-    "sfr": "franc suisse",
-    "fcfa": "franc cfa",
-    "f cfa": "franc cfa",
-    "f. cfa": "franc cfa",
-    "f.cfa": "franc cfa",
-    "xof": "franc cfa",
-    "xaf": "franc cfa",
-    "frs": "franc",
-    "fr": "franc",
-    "f": "franc",
-    "dhs": "dirham",
-    "dh": "dirham",
-    "mad": "dirham",
-    "dt": "dinar tunisien",
-    "tnd": "dinar tunisien",
-    "da": "dinar algerien",
-    "dzd": "dinar algerien",
-    "gbp": "livre sterling",
-    "usd": "dollar us",
-    "cad": "dollar canadien",
-}
-_ABBREVIATED = "|".join(sorted((re.escape(sign) for sign in _SIGNS if sign.isascii() and sign != "$"), key=len)[::-1])
-_SIGN = re.compile(rf"[€£$]|(?<![a-z])(?:{_ABBREVIATED})(?![a-z])")
-_OVER = "centieme"  # 56/100, a part that a fraction names
+# A part's decimals. `cent` is a number among words, until `words_of` sees that it is a part.
+DECIMALS = {part: PARTS[part][0] for part in ("centime", "penny", "pence", "millime", "cts", "ct", "c")}
+# What narrows a noun down: an adjective, or a part that one currency alone has.
+NARROWER = {adjective: codes for adjective, (_, _, codes) in ADJECTIVES.items()}
+NARROWER |= {part: (PARTS[part][1],) for part in DECIMALS if PARTS[part][1]}
+ABBREVIATED = sorted((re.escape(sign) for sign in SIGNS if sign[0].isascii() and sign != "$"), key=len, reverse=True)
+SIGN = re.compile(rf"[€£$]|(?<![a-z])(?:{'|'.join(ABBREVIATED)})(?![a-z])")
+OVER = "centieme"  # 56/100, a part that a fraction names
+COMMA = "virgule"
+IDLE = frozenset(
+    [
+        "et",
+        "de",
+        "d",
+        "la",
+        "le",
+        "somme",
+        "montant",
+        "payez",
+        "pour",
+        "seulement",
+        "exactement",
+        "net",
+        "nette",
+        "pile",
+        "tout",
+        "rond",
+    ]
+)
 ROOM = 400  # letters that are looked at
-_COMMA = "virgule"
-_IDLE = "et de d la le somme montant payez pour seulement exactement net nette pile tout rond"
+
+# Every spelling that is understood -> the word as this file knows it (units in the singular).
+UNITS = {*NOUNS, *NARROWER, *DECIMALS, OVER}
+VOCABULARY = {word: word for word in (*NUMBERS, *UNITS, COMMA)} | {f"{unit}s": unit for unit in UNITS}
+PLURALS = ("cents", "vingts", "milles", "millions", "milliards")
 
 
 @dataclass(frozen=True)
@@ -106,40 +86,39 @@ def cents_of_words(text: str) -> Amount | None:
     With and without hyphens and accents, septante to nonante, centimes, small slips of the pen; figures in place of
     words (`douze euros 05`) too.
     """
-    words = _understood(text) if len(text) <= ROOM else None
+    words = words_of(text) if len(text) <= ROOM else None
     if not words:
         return None
-    words = _with_named_cents(words)
     whole: Decimal | None = None
     part: Decimal | None = None
     currencies: tuple[str, ...] = ()
     spoken: list[str] = []
     for word in words:
-        if word in _WHOLE or word in _NARROWER:
-            currencies = _narrowed(currencies, _WHOLE.get(word) or _NARROWER[word])
-        if word in _WHOLE and spoken:
+        if codes := NOUNS.get(word) or NARROWER.get(word):
+            currencies = tuple(code for code in currencies if code in codes) or codes
+        if word in NOUNS and spoken:
             if whole is not None:
                 return None
-            whole, spoken = _decimal(spoken), []
+            whole, spoken = decimal_of(spoken), []
             if whole is None:
                 return None
-        elif word == _OVER:  # its number is the last word, and what stands before may be the whole
+        elif word == OVER:  # its number is the last word, and what stands before may be the whole
             if part is not None:
                 return None
             part = Decimal(spoken.pop()).scaleb(-2)
-        elif word in _PART and spoken:
-            number = _number(spoken)
+        elif word in DECIMALS and spoken:
+            number = number_of(spoken)
             if number is None or part is not None:
                 return None
-            part, spoken = number.scaleb(-_PART[word]), []
-        elif word in _NUMBERS or word == _COMMA or word[0].isdigit():
+            part, spoken = number.scaleb(-DECIMALS[word]), []
+        elif word in NUMBERS or word == COMMA or word[0].isdigit():
             spoken.append(word)
     if spoken and whole is None:
-        whole, spoken = _decimal(spoken), []
+        whole, spoken = decimal_of(spoken), []
         if whole is None:
             return None
     if spoken:  # "douze euros cinquante"
-        number = _number(spoken)
+        number = number_of(spoken)
         if number is None or part is not None:
             return None
         part = number.scaleb(-2)
@@ -160,101 +139,81 @@ def words_and_figures_agree(words: str, courtesy: str) -> bool | None:
     return said.value == number if said and number is not None else None
 
 
-def _narrowed(so_far: tuple[str, ...], also: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(code for code in so_far if code in also) or also if so_far else also
-
-
-def _understood(text: str) -> list[str] | None:
+def words_of(text: str) -> list[str] | None:
     """The words as this file spells them, without those that only lead on; None where one cannot be made out."""
     text = plain(text).replace("œ", "oe")
     text = re.sub(r"(?<=\d)\s(?=\d{3}\b)", "", text)  # 1 234
     thousands = r"(?<![\d.,])\d{1,3}([.,])\d{3}(?:\1\d{3})*(?!\d|[.,]\d{3})"  # 12.000
     text = re.sub(thousands, lambda found: re.sub("[.,]", "", found[0]), text)
-    text = re.sub(r"\b(\d{1,2})\s*/\s*100\b", rf"\1 {_OVER} ", text)
-    text = _SIGN.sub(lambda found: f" {_SIGNS[found[0]]} ", text)
+    text = re.sub(r"\b(\d{1,2})\s*/\s*100\b", rf"\1 {OVER} ", text)
+    text = SIGN.sub(lambda found: f" {SIGNS[found[0]]} ", text)
     words: list[str] = []
     for word in re.findall(r"\d+(?:[.,]\d+)?|[a-z]+", text):
-        if word in _IDLE.split():
+        if word in IDLE:
             continue
-        found = [word] if word[0].isdigit() else _known(word)
+        found = [word] if word[0].isdigit() else known(word)
         if found is None:
             return None
         words += found
+
+    # "vingt dollars et cinq cents": after a currency and a number, a last `cent` is the hundredth, not 100.
+    units = [n for n, word in enumerate(words) if word in NOUNS or word in NARROWER]
+    numbered = units and any(word in NUMBERS or word[0].isdigit() for word in words[: units[-1]])
+    if numbered and words[-1] in HUNDRED and units[-1] < len(words) - 2:
+        words[-1] = "centime"
     return words
 
 
-@cache
-def _vocabulary() -> dict[str, str]:
-    """Every spelling that is understood -> the word as this file knows it (units in the singular)."""
-    units = {*_WHOLE, *_NARROWER, *_PART, _OVER}
-    return {word: word for word in (*_NUMBERS, *units, _COMMA)} | {f"{unit}s": unit for unit in units}
-
-
 @lru_cache(4096)
-def _known(word: str) -> list[str] | None:
+def known(word: str) -> list[str] | None:
     """The word itself, the words that it is glued from, or the one word that it is a slip of."""
-    vocabulary = _vocabulary()
-    if word in vocabulary:
-        return [vocabulary[word]]
-    return _unglued(word) or _without_slip(word)
-
-
-@lru_cache(4096)
-def _unglued(word: str) -> list[str] | None:
-    if not word:
-        return []
-    vocabulary = _vocabulary()
-    for end in range(len(word), 1, -1):
-        head = word[:end]
-        if head in vocabulary or head == "et":
-            tail = _unglued(word[end:])
-            if tail is not None:
-                return [*([vocabulary[head]] if head != "et" else []), *tail]
-    return None
-
-
-def _without_slip(word: str) -> list[str] | None:
-    """The nearest word that is one letter away (two in a long one), if no other is as near."""
-    from rapidfuzz.distance import DamerauLevenshtein
-
+    if word in VOCABULARY:
+        return [VOCABULARY[word]]
+    if glued := unglued(word):
+        return glued
     if len(word) < 4:
         return None
+
+    # One letter away, two in a long word, and no other word as near.
     reach = 1 if len(word) < 8 else 2
     near: dict[int, set[str]] = {}
-    for spelling, meant in _vocabulary().items():
+    for spelling, meant in VOCABULARY.items():
         if abs(len(spelling) - len(word)) <= reach and len(spelling) > 2:
-            near.setdefault(DamerauLevenshtein.distance(word, spelling), set()).add(_singular(meant))
+            singular = meant.removesuffix("s") if meant in PLURALS else meant
+            near.setdefault(DamerauLevenshtein.distance(word, spelling), set()).add(singular)
     best = min(near, default=reach + 1)
     return [near[best].pop()] if best <= reach and len(near[best]) == 1 else None
 
 
-def _singular(word: str) -> str:
-    return word[:-1] if word in ("cents", "vingts", "milles", "millions", "milliards") else word
+@lru_cache(4096)
+def unglued(word: str) -> list[str] | None:
+    """The words that stand in one without spaces, each as long as it can be; None where a rest is none."""
+    if not word:
+        return []
+    for end in range(len(word), 1, -1):
+        head = word[:end]
+        if head in VOCABULARY or head == "et":
+            tail = unglued(word[end:])
+            if tail is not None:
+                return [*([VOCABULARY[head]] if head != "et" else []), *tail]
+    return None
 
 
-def _with_named_cents(words: list[str]) -> list[str]:
-    """`vingt dollars et cinq cents`: after a currency and a number, a last `cent` is the hundredth, not 100."""
-    units = [n for n, word in enumerate(words) if word in _WHOLE or word in _NARROWER]
-    numbered = any(word in _NUMBERS or word[0].isdigit() for word in words[: units[-1]]) if units else False
-    if words[-1] in _HUNDRED and numbered and units[-1] < len(words) - 2:
-        return [*words[:-1], "centime"]
-    return words
-
-
-def _decimal(spoken: list[str]) -> Decimal | None:
+def decimal_of(spoken: list[str]) -> Decimal | None:
     """`douze virgule zéro cinq`, `douze virgule 05`, `douze`, `12,05`."""
-    if _COMMA not in spoken:
-        return _number(spoken)
-    at = spoken.index(_COMMA)
+    if COMMA not in spoken:
+        return number_of(spoken)
+    at = spoken.index(COMMA)
     before, after = spoken[:at], spoken[at + 1 :]
-    whole, part = _number(before), _number(after)
+    whole, part = number_of(before), number_of(after)
     if whole is None or part is None or part >= 100:
         return None
+    # `virgule cinq` is five tenths, `virgule zéro cinq` and `virgule cinquante` are hundredths.
     places = len(after[0]) if after[0].isdigit() else 1 if part < 10 and after[0] != "zero" else 2
     return whole + part.scaleb(-places)
 
 
-def _number(spoken: list[str]) -> Decimal | None:
+def number_of(spoken: list[str]) -> Decimal | None:
     """The number that the words say; None where they are no French number (`deux trois`, `dix un`).
 
     Figures may stand beside thousands and millions (`2 mille 300`), not beside hundreds: `20 cents` is no 2000.
@@ -264,8 +223,9 @@ def _number(spoken: list[str]) -> Decimal | None:
     total, below, power = 0, 0, 10**12
     last = ""
     for word in spoken:
-        if word in _POWERS:
-            value = _POWERS[word]
+        if word in POWERS:
+            # Powers go down, and each stands once: `deux mille trois mille` is no number.
+            value = POWERS[word]
             if value >= power or last == "zero":
                 return None
             total, below, power = total + max(1, below) * value, 0, value
@@ -276,30 +236,33 @@ def _number(spoken: list[str]) -> Decimal | None:
                 return None
             below = int(word)
         else:
-            grown = _grown(below, word, last)
-            if grown is None:
+            longer = grown(below, word, last)
+            if longer is None:
                 return None
-            below = grown
+            below = longer
         last = word
     return Decimal(total + below) if spoken else None
 
 
-def _grown(below: int, word: str, last: str) -> int | None:
+def grown(below: int, word: str, last: str) -> int | None:
     """A number under a thousand, one word longer; None where French does not go on so."""
     rest = below % 100
-    if word in _HUNDRED:
+    if word in HUNDRED:
         return below * 100 if 1 < below < 100 else 100 if not below and last != "zero" else None
-    if word in _TENS:
+    if word in TENS:
+        # quatre-vingt: the 4 becomes 80.
         if word in ("vingt", "vingts") and last == "quatre" and rest == 4:
             return below + 76
-        return below + _TENS[word] if rest == 0 and last != "zero" else None
-    value = _SMALL.get(word)
+        return below + TENS[word] if rest == 0 and last != "zero" else None
+    value = SMALL.get(word)
     if value is None:
         return None
     if value == 0:
         return below if last in ("", "zero") else None
     if value >= 10:
+        # soixante-dix to soixante-dix-neuf, and the same after quatre-vingt.
         follows = rest == 0 or (rest == 60 and last == "soixante") or (rest == 80 and last in ("vingt", "vingts"))
     else:
+        # After `dix` come sept, huit and neuf alone: dix-six is seize.
         follows = rest % 10 == 0 and (last != "dix" or value >= 7)
     return below + value if follows else None

@@ -23,32 +23,38 @@ def readings(text: str, day: date | None = None, years: int = YEARS) -> list[dat
 
     day: when the label was made; a date lies at most `years` before it and YEARS_AHEAD after it.
     """
-    text = _bare(typed(text)) if len(text) <= ROOM else ""
-    found = set()
-    for first, month, last in _orders(text):
-        for year in [int(first)] if len(first) == 4 else _full(first, day):
-            with suppress(ValueError):
-                found.add(date(year, month, last))
-    return sorted(one for one in found if _lies(one, day, years))
-
-
-def _bare(text: str) -> str:
-    """Without what may stand before a date (a place, "le", a day of the week) and the point at its end."""
-    days = "|".join(_names("days"))
+    text = typed(text) if len(text) <= ROOM else ""
+    # Before a date may stand a place, "le" and a day of the week, and a point at its end.
+    days = "|".join(names_of("days"))
     text = re.sub(r"^(?:fait )?(?:a )?[a-z][a-z' -]*(?:,| (?=le ))\s*(?=le |\d|(?:" + days + r")\b)", "", text)
-    return re.sub(rf"^(?:le )?(?:(?:{days})\.?,? )?(?:le )?", "", text).rstrip(" .")
+    text = re.sub(rf"^(?:le )?(?:(?:{days})\.?,? )?(?:le )?", "", text).rstrip(" .")
+
+    found = set()
+    first, last = CENTURY if day is None else (day.year - 99, day.year + YEARS_AHEAD)
+    for year, month, number in orders(text):
+        full = [int(year)] if len(year) == 4 else [y for y in range(first, last + 1) if y % 100 == int(year)]
+        for one in full:
+            with suppress(ValueError):
+                found.add(date(one, month, number))
+    if day is None:
+        return sorted(one for one in found if KNOWN[0] <= one.year <= KNOWN[1])
+    # As tuples, since three years after a 29th of February there is none.
+    oldest, newest = (day.year - years, day.month, day.day), (day.year + YEARS_AHEAD, day.month, day.day)
+    return sorted(one for one in found if oldest <= (one.year, one.month, one.day) <= newest)
 
 
-def _orders(text: str) -> Iterator[tuple[str, int, int]]:
+def orders(text: str) -> Iterator[tuple[str, int, int]]:
     """(year, month, day) in every order in which the text may be read; the year as it stands there."""
-    months = _names("months")
+    months = names_of("months")
     names = "|".join(sorted(map(re.escape, months), key=len, reverse=True))
+    # Day first: nobody who writes French puts the month first in digits.
     if m := re.fullmatch(r"(\d{1,2})[ /.,:-]+(\d{1,2})[ /.,:-]+(\d{4}|\d\d)", text):
         yield m[3], int(m[2]), int(m[1])
     if m := re.fullmatch(r"(\d{4})[ /.,:-]+(\d{1,2})[ /.,:-]+(\d{1,2})", text):
         yield m[1], int(m[2]), int(m[3])
     if m := re.fullmatch(r"(\d\d)-(\d\d?)-(\d\d?)", text):  # Quebec, and whoever types as computers do
         yield m[1], int(m[2]), int(m[3])
+    # Without separators, as typed on a number pad.
     if m := re.fullmatch(r"(\d\d)(\d\d)(\d{4}|\d\d)", text):
         yield m[3], int(m[2]), int(m[1])
     if m := re.fullmatch(r"(\d{4}|\d\d)(\d\d)(\d\d)", text):
@@ -62,21 +68,8 @@ def _orders(text: str) -> Iterator[tuple[str, int, int]]:
         yield m[3], ROMAN.index(m[2]) + 1, int(m[1])
 
 
-def _full(two: str, day: date | None) -> Iterator[int]:
-    """The years that two digits may mean."""
-    first, last = CENTURY if day is None else (day.year - 99, day.year + YEARS_AHEAD)
-    yield from (year for year in range(first, last + 1) if year % 100 == int(two))
-
-
-def _lies(one: date, day: date | None, years: int) -> bool:
-    if day is None:
-        return KNOWN[0] <= one.year <= KNOWN[1]
-    near = (one.month, one.day)
-    return (day.year - years, day.month, day.day) <= (one.year, *near) <= (day.year + YEARS_AHEAD, day.month, day.day)
-
-
 @cache
-def _names(what: str) -> dict[str, int]:
+def names_of(what: str) -> dict[str, int]:
     """The names of months or of days of the week, whole and short, in the languages that people here write."""
     from babel.dates import get_day_names, get_month_names
 

@@ -16,6 +16,7 @@ from pathlib import Path
 def locked(path: Path) -> Iterator[None]:
     """Hold `path` as a lock between processes; the kernel lets go of it when the holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Appending, since opening a lock must not empty a file that holds something.
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -24,11 +25,13 @@ def locked(path: Path) -> Iterator[None]:
 def replace_file(path: Path, text: str) -> None:
     """Write `path` whole or not at all, and have it on disk when this returns. Raises OSError (a full disk)."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own for each writer: two may replace one file at once.
     draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
         with draft.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
+            # The content before the name: after a power cut no name may point to half a file.
             os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
@@ -58,6 +61,7 @@ def sync_tree(folder: Path) -> None:
 
 def remove_tree(folder: Path) -> None:
     """Remove a folder so that no half of it is ever seen under its name."""
+    # A rename happens at once, removing a tree does not.
     trash = folder.with_name(f".trash-{secrets.token_hex(4)}")
     with suppress(FileNotFoundError):
         folder.replace(trash)

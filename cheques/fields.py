@@ -17,8 +17,8 @@ CURRENCIES = ("EUR", "CHF", "MAD", "TND", "DZD", "XOF", "XAF", "GBP", "USD", "CA
 
 # maxLength alone lets raw control characters through a grammar, so every kind has a pattern of its own. Letters, marks,
 # digits and signs of every script are written out as ranges: neither Python's `re` nor xgrammar knows \\p{L}. Outside
-# them are spaces but the plain one, what cannot be seen, and the backslash. The quote stands first in its class, for
-# who needs it as JSON spells it (see reader.grammar).
+# them are spaces but the plain one, what cannot be seen, and the backslash. The quote stands first in its class, where
+# reader.grammar finds it to spell it as JSON does.
 _CAPITALS = "A-Z\u00c0-\u00d6\u00d8-\u00de"
 _OTHERS = (
     "!#-@\\[\\]-~\u00a1-\u00ac\u00ae-\u00bf\u00d7\u00df-\u167f\u1681-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\u2fff"
@@ -45,6 +45,7 @@ class Field:
     @property
     def schema(self) -> dict[str, Any]:
         if self.kind == "choice":
+            # A form may list `?` among its choices, and an enum must not repeat itself.
             return {"type": "string", "enum": [*dict.fromkeys((*self.choices, EMPTY, UNREADABLE))]}
         return {"type": "string", "pattern": rf"^({PATTERNS[self.kind]}|\?)?$"}
 

@@ -1,39 +1,14 @@
-"""Amounts in figures, as people type them: every number that a text may mean, and the currencies that words mean."""
+"""Amounts in figures, as people type them: every number that a text may mean."""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
 
-from cheques.fields import CURRENCIES, PATTERNS
-from cheques.text import plain, typed
+from cheques.currencies import PARTS, meant, precision
+from cheques.fields import PATTERNS
+from cheques.text import typed
 
-# "F CFA" does not say which of the two it is, and a dinar has a thousand parts in Tunisia, a hundred in Algeria.
-CURRENCY_WORDS: dict[str, frozenset[str]] = {
-    word.replace(" ", ""): frozenset(codes.split())
-    for codes, words in {
-        "EUR": "€, euro, euros",
-        "CHF": "fs, sfr, sfrs, franc suisse, francs suisses",
-        "CHF XOF XAF": "f, fr, frs, franc, francs",
-        "XOF XAF": "cfa, f cfa, fr cfa, frs cfa, franc cfa, francs cfa",
-        "MAD": "dh, dhs, drh, drhs, dirham, dirhams, dirham marocain, dirhams marocains",
-        "TND": "dt, dnt, dinar tunisien, dinars tunisiens",
-        "DZD": "da, dinar algerien, dinars algeriens",
-        "TND DZD": "dinar, dinars",
-        "GBP": "£, livre, livres, livre sterling, livres sterling",
-        "USD": "us$, $us, dollar us, dollars us, dollar americain, dollars americains",
-        "CAD": "c$, ca$, can$, $c, $ca, $can, dollar canadien, dollars canadiens",
-        "USD CAD": "$, dollar, dollars",
-    }.items()
-    for word in words.split(", ")
-} | {code.lower(): frozenset((code,)) for code in CURRENCIES}
-# The names of a part: its decimals, and the currency that it belongs to if there is only one.
-PARTS: dict[str, tuple[int, str]] = {
-    **dict.fromkeys(("c", "ct", "cts", "cent", "cents", "centime", "centimes"), (2, "")),
-    **dict.fromkeys(("rp", "rappen"), (2, "CHF")),
-    **dict.fromkeys(("p", "penny", "pence"), (2, "GBP")),
-    **dict.fromkeys(("mill", "millime", "millimes"), (3, "TND")),
-}
 POINT = frozenset(("CHF", "GBP", "USD", "CAD"))  # where a point is no sign of thousands for sure
 ROOM = 60  # letters at most
 
@@ -59,29 +34,31 @@ def readings(text: str, currency: str = "") -> list[str]:
     numbers: set[Decimal] = set()
     places: set[int] = set()
     one, two = ONE.fullmatch(text), TWO.fullmatch(text)
-    if one and not (one["after"] and _part(one["after"]) and two):
+    part = part_decimals(one["after"] or "") if one else 0
+    if one and not (part and two):  # "12 € 50 centimes" is both, and no 50 centimes alone
         units = [unit for unit in (one["before"], one["after"]) if unit]
-        places = _places(currency, units)
-        if one["after"] and _part(one["after"]):
-            numbers = _with_part("0", one["number"], places, _part(one["after"]))
+        places = places_of(currency, units)
+        if part:
+            numbers = with_part("0", one["number"], places, part)
         else:
             point = currency in POINT or any(POINT & meant(unit) for unit in units)
-            numbers = {number for decimals in places for number in _numbers(one["number"], decimals, point)}
+            numbers = {number for decimals in places for number in numbers_of(one["number"], decimals, point)}
     elif two:
-        places = _places(currency, [unit for unit in (two["before"], two["unit"], two["after"]) if unit])
-        decimals = len(two["of"]) - 1 if two["of"] else _part(two["after"] or "")
+        places = places_of(currency, [unit for unit in (two["before"], two["unit"], two["after"]) if unit])
+        decimals = len(two["of"]) - 1 if two["of"] else part_decimals(two["after"] or "")
         # What stands apart is a part by its name, or by its place right after the currency.
         if decimals or (two["unit"] and not two["after"]):
-            numbers = _with_part(two["number"], two["part"], places, decimals)
+            numbers = with_part(two["number"], two["part"], places, decimals)
     decided = precision(currency) if currency else min(places) if len(places) == 1 else None
-    if len(numbers) == 1 and decided is not None and not _has(min(numbers), decided):
+    # 1234,567 € has a digit too many: refused, since rounding would hide the slip.
+    if len(numbers) == 1 and decided is not None and not fits(min(numbers), decided):
         return []
     return [written(number, 2 if decided is None else decided) for number in sorted(numbers)]
 
 
 def written(number: Decimal, decimals: int) -> str:
     """The canonical form of a number, with as many decimals as its currency has, or more if it needs more."""
-    return f"{number:.{next(n for n in range(decimals, 9) if _has(number, n))}f}"
+    return f"{number:.{next(n for n in range(decimals, 9) if fits(number, n))}f}"
 
 
 def as_number(value: str) -> Decimal | None:
@@ -89,24 +66,12 @@ def as_number(value: str) -> Decimal | None:
     return Decimal(value) if re.fullmatch(PATTERNS["amount"], value) else None
 
 
-def precision(currency: str) -> int:
-    """The decimals of a currency: 3 for TND, none for XOF and XAF, 2 for most (CLDR)."""
-    from babel.numbers import get_currency_precision
-
-    return int(get_currency_precision(currency))
-
-
-def meant(word: str) -> frozenset[str]:
-    """The currencies that a word or a sign may mean; none where it means no currency."""
-    return CURRENCY_WORDS.get(re.sub(r"[ .]", "", plain(word)), frozenset())
-
-
-def _part(name: str) -> int:
+def part_decimals(name: str) -> int:
     """The decimals of a part, by its name; 0 where it names none."""
     return PARTS.get(name.strip(" ."), (0, ""))[0]
 
 
-def _places(currency: str, units: list[str]) -> set[int]:
+def places_of(currency: str, units: list[str]) -> set[int]:
     """The numbers of decimals that the amount may have; none where a unit is not known, or two contradict."""
     codes: frozenset[str] | None = None
     for unit in units:
@@ -117,6 +82,7 @@ def _places(currency: str, units: list[str]) -> set[int]:
         codes = own if codes is None else codes & own
         if not codes:
             return set()
+    # No unit is written: the cheque's own currency decides, or it may be any.
     if codes is None:
         return {precision(currency)} if currency else {0, 2, 3}
     if not currency:
@@ -125,42 +91,44 @@ def _places(currency: str, units: list[str]) -> set[int]:
     return {precision(code) for code in ({currency} if currency in codes else {currency, *codes})}
 
 
-def _numbers(text: str, decimals: int, point: bool) -> set[Decimal]:
+def numbers_of(text: str, decimals: int, point: bool) -> set[Decimal]:
     """What a number may mean where its currency has so many decimals."""
-    found = set()
     if text.isdigit():
         return {Decimal(text)}
     if spaced := re.fullmatch(rf"(\d+|{GROUPED}) (\d\d)", text):  # 12 50: cents, or a slip within 1250
-        return {Decimal(f"{_digits(spaced[1])}.{spaced[3]}"), Decimal(_digits(text))}
+        return {Decimal(f"{digits_of(spaced[1])}.{spaced[3]}"), Decimal(digits_of(text))}
+    found = set()
     grouped = re.fullmatch(GROUPED, text)
     # 12,500 is twelve dinars and a half in Tunis; anywhere else a comma is hardly a sign of thousands.
     if grouped and not (decimals == 3 and re.fullmatch(r"\d+[.,]\d+", text)):
-        found.add(Decimal(_digits(text)))
+        found.add(Decimal(digits_of(text)))
     split = re.fullmatch(rf"(?P<whole>\d+|{GROUPED})(?:(?P<sign>[.,])(?P<part>\d{{1,3}})|-(?P<dashed>\d\d))", text)
     if split and (split["mark"] is None or split["mark"] != split["sign"] or decimals == 3):
         part = split["part"] or split["dashed"]
-        number = Decimal(f"{_digits(split['whole'])}.{part}")
+        number = Decimal(f"{digits_of(split['whole'])}.{part}")
         thousands = grouped is not None and split["sign"] == "." and not point
         if len(part) == 3 and decimals == 2:
             found |= set() if thousands else {number}
-        elif len(part) <= max(decimals, 2) and _has(number, decimals):
+        elif len(part) <= max(decimals, 2) and fits(number, decimals):
             found.add(number)
     return found
 
 
-def _with_part(whole: str, part: str, places: set[int], decimals: int) -> set[Decimal]:
+def with_part(whole: str, part: str, places: set[int], decimals: int) -> set[Decimal]:
     """A whole number and its part. decimals: of the part, by its name; 0 where it has none, then by its length."""
     if not re.fullmatch(rf"\d+|{GROUPED}", whole) or not part.isdigit():
         return set()
     fit = [most for most in places if most and len(part) <= most]
     meanings = {decimals} if decimals else {*fit, *([len(part)] if fit else [])}
-    shifted = {Decimal(_digits(whole)) + Decimal(part).scaleb(-n) for n in meanings if len(part) <= n}
-    return {number for number in shifted if any(_has(number, most) for most in places)}
+    shifted = {Decimal(digits_of(whole)) + Decimal(part).scaleb(-n) for n in meanings if len(part) <= n}
+    return {number for number in shifted if any(fits(number, most) for most in places)}
 
 
-def _has(number: Decimal, decimals: int) -> bool:
+def fits(number: Decimal, decimals: int) -> bool:
+    """Does the number need no more than so many decimals?"""
     return number == round(number, decimals)
 
 
-def _digits(text: str) -> str:
+def digits_of(text: str) -> str:
+    """The digits of a text, one after the other."""
     return re.sub(r"\D", "", text)

@@ -1,4 +1,4 @@
-"""Bytes of a scan -> an upright RGB image, and a fingerprint by which near-duplicates know each other."""
+"""Bytes of a scan -> an upright RGB image, and a fingerprint that finds near-duplicates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,7 +30,7 @@ PDF_DPI = 200
 PDF_SECONDS = 30.0
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
-# Pillow warns from 89 megapixels on, whatever is done with the image; `_check_size` refuses what is too much.
+# Pillow warns from 89 megapixels on, whatever is done with the image; `check_size` refuses what is too much.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 if find_spec("pillow_heif"):  # the extra `heic`
@@ -49,30 +50,43 @@ def open_image(source: bytes | Path, page: int = 1) -> Image.Image:
     page: which one of a TIFF or PDF, from 1. Larger images are scaled down, JPEGs while they are decoded. Raises
     BadImage.
     """
-    content = _content(source)
-    if _is_pdf(content):
-        return _pdf_page(content, page)
+    content = content_of(source)
+    if is_pdf(content):
+        with Image.open(io.BytesIO(drawn_pdf(content, page)), formats=("PPM",)) as drawn:
+            return drawn.convert("RGB")
     try:
         if content[:2] in (b"II", b"MM"):
-            _check_tables(content, page)
+            check_tables(content, page)
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             if page > 1 and opened.format == "TIFF":
-                _turn_to(opened, page)
-            _check_size(opened, content)
+                try:
+                    opened.seek(page - 1)
+                except EOFError:
+                    raise BadImage(f"has no page {page}: set CHEQUEMATE_PAGE to one that there is") from None
+            check_size(opened, content)
             if opened.width * opened.height > MEGAPIXELS * 1_000_000:
-                opened.draft(None, _smaller(opened.width, opened.height))  # JPEG alone knows how
+                opened.draft(None, halved(opened.width, opened.height))  # JPEG alone knows how
             opened.load()
-            image = _upright(_square_pixels(opened))
+            image = with_square_pixels(opened)
+            with suppress(Exception):  # EXIF that cannot be understood turns nothing, as in browsers
+                image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I;16"):
                 tags = getattr(opened, "tag_v2", {})
-                image = _eight_bits(image, black_is_high=tags.get(PHOTOMETRIC) == 0)  # Pillow turns 8 bits alone
-            wanted = _smaller(*image.size)
+                image = in_eight_bits(image, black_is_high=tags.get(PHOTOMETRIC) == 0)  # Pillow turns 8 bits alone
+            wanted = halved(*image.size)
             if image.size != wanted:
-                # `reduce` makes shades of black and white, if it is told that there may be some.
+                # `reduce` makes shades only of an image whose mode has some.
                 image = image.convert("L" if image.mode == "1" else image.mode).reduce(round(image.width / wanted[0]))
-            return _rgb(image)
+            return in_rgb(image)
     except UnidentifiedImageError:
-        raise BadImage(_unknown(content)) from None
+        why = "not a PNG, JPEG, TIFF, WebP, HEIC or PDF: save the scan in one of these formats"
+        if not content:
+            why = f"an empty file, {why}"
+        elif content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
+            why = "a HEIC photo: install pillow-heif (the extra heic), or save it as JPEG"
+        elif content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            why = "damaged or cut-off TIFF, or of a kind that is not understood: copy the file again, or save it as PNG"
+        raise BadImage(why) from None
     except Image.DecompressionBombError:
         raise BadImage(f"more than {JPEG_MEGAPIXELS} megapixels: scan at 300 dpi or less") from None
     except BadImage:
@@ -85,11 +99,12 @@ def open_image(source: bytes | Path, page: int = 1) -> Image.Image:
 
 def pages_in(source: bytes | Path) -> int:
     """How many pages a TIFF or a PDF has, 1000 at most; every other image is one. Raises BadImage."""
-    content = _content(source)
-    if _is_pdf(content):
-        return int(_drawn(content, 0))
+    content = content_of(source)
+    if is_pdf(content):
+        return int(drawn_pdf(content, 0))
     try:
         with Image.open(io.BytesIO(content), formats=["TIFF"]) as opened:
+            # Each page is a jump in the file: to count a million of them would take minutes.
             for page in range(1, PAGES_COUNTED):
                 try:
                     opened.seek(page)
@@ -105,7 +120,8 @@ def shown_by_browsers(content: bytes) -> bool:
     return content.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF")) or content[4:12] == b"ftypavif"
 
 
-def _content(source: bytes | Path) -> bytes:
+def content_of(source: bytes | Path) -> bytes:
+    """The bytes of a file that is not too large. Raises BadImage."""
     if isinstance(source, bytes):
         return source
     try:
@@ -116,28 +132,13 @@ def _content(source: bytes | Path) -> bytes:
         raise BadImage(f"{source!s}: {error.strerror or error}") from None
 
 
-def _is_pdf(content: bytes) -> bool:
+def is_pdf(content: bytes) -> bool:
+    """Is this a PDF? Some writers put white space before the mark."""
     return content[:1024].lstrip().startswith(b"%PDF")
 
 
-def _unknown(content: bytes) -> str:
-    if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
-        return "a HEIC photo: install pillow-heif (the extra heic), or save it as JPEG"
-    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "damaged or cut-off TIFF, or of a kind that is not understood: copy the file again, or save it as PNG"
-    what = "" if content else "an empty file, "
-    return f"{what}not a PNG, JPEG, TIFF, WebP, HEIC or PDF: save the scan in one of these formats"
-
-
-def _turn_to(opened: Image.Image, page: int) -> None:
-    try:
-        opened.seek(page - 1)
-    except EOFError:
-        raise BadImage(f"has no page {page}: set CHEQUEMATE_PAGE to one that there is") from None
-
-
-def _check_tables(content: bytes, page: int) -> None:
-    """Pillow reads every table of a TIFF before anybody may look at its size: a million strips take minutes."""
+def check_tables(content: bytes, page: int) -> None:
+    """Raises BadImage for a TIFF in too many strips: Pillow reads every table before its size is known, for minutes."""
     order = "<" if content[:2] == b"II" else ">"
     big = content[2:4] in (b"+\0", b"\0+")
     offset, many, entry, step = ("Q", "Q", "HHQ", 20) if big else ("I", "H", "HHI", 12)
@@ -157,7 +158,8 @@ def _check_tables(content: bytes, page: int) -> None:
         return
 
 
-def _check_size(image: Image.Image, content: bytes) -> None:
+def check_size(image: Image.Image, content: bytes) -> None:
+    """Raises BadImage for what would take too much memory or too many minutes."""
     width, height = image.size
     # A progressive JPEG is held whole in memory before it is scaled.
     piecewise = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
@@ -172,14 +174,14 @@ def _check_size(image: Image.Image, content: bytes) -> None:
             raise BadImage(f"a JPEG of {passes} passes takes minutes to decode: save it again")
 
 
-def _smaller(width: int, height: int) -> tuple[int, int]:
-    """Halved until it is no more than the megapixels that are handed on."""
+def halved(width: int, height: int) -> tuple[int, int]:
+    """The size halved until it has no more than MEGAPIXELS."""
     while width * height > MEGAPIXELS * 1_000_000:
         width, height = -(-width // 2), -(-height // 2)
     return width, height
 
 
-def _square_pixels(image: Image.Image) -> Image.Image:
+def with_square_pixels(image: Image.Image) -> Image.Image:
     """A fax of the standard kind has 204 dots an inch across and 98 down: half as high as the paper."""
     across, down = map(float, image.info.get("dpi") or (1, 1))
     if image.mode != "1" or across <= 0 or down <= 0 or not 1.1 < max(across / down, down / across) < 4:
@@ -189,14 +191,7 @@ def _square_pixels(image: Image.Image) -> Image.Image:
     return image.convert("L").resize(size, Image.Resampling.BOX)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF that cannot be understood turns nothing; browsers show such an image as it is stored
-        return image
-
-
-def _eight_bits(image: Image.Image, black_is_high: bool) -> Image.Image:
+def in_eight_bits(image: Image.Image, black_is_high: bool) -> Image.Image:
     """Grey of 10 to 16 bits in 8. Scanners store 12 bits in 16: paper is bright, so the brightest pixel tells."""
     levels = np.asarray(image)
     if black_is_high:
@@ -205,16 +200,18 @@ def _eight_bits(image: Image.Image, black_is_high: bool) -> Image.Image:
     return Image.fromarray((levels >> (used - 8)).astype(np.uint8))
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def in_rgb(image: Image.Image) -> Image.Image:
     """On white where it is transparent."""
     if image.mode in ("I", "F"):
         raise BadImage("32 bits a colour: save the scan with 8 bits a colour")
     if image.mode == "LAB":
+        # Pillow converts LAB with profiles alone.
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
         assert converted is not None
         return converted
     if image.has_transparency_data:
+        # The colour below full transparency is mostly black.
         paper = Image.new("RGB", image.size, "white")
         image = image.convert("RGBA")
         paper.paste(image, mask=image.getchannel("A"))
@@ -222,12 +219,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _pdf_page(content: bytes, page: int) -> Image.Image:
-    with Image.open(io.BytesIO(_drawn(content, page)), formats=("PPM",)) as drawn:
-        return drawn.convert("RGB")
-
-
-def _drawn(content: bytes, page: int) -> bytes:
+def drawn_pdf(content: bytes, page: int) -> bytes:
+    """A page as PPM, or for page 0 the number of pages, from a process of its own. Raises BadImage."""
+    # Isolated (-I): the child imports nothing from this folder or PYTHONPATH.
     draw = [sys.executable, "-I", pdf.__file__, str(PDF_DPI), str(MEGAPIXELS * 1_000_000), str(page)]
     try:
         done = subprocess.run(draw, input=content, capture_output=True, timeout=PDF_SECONDS)
@@ -245,7 +239,7 @@ def _drawn(content: bytes, page: int) -> bytes:
 def fingerprint(image: Image.Image) -> str:
     """A perceptual hash of 1024 bits (hex): near-duplicates differ in few of them, see `distance`.
 
-    So many, because cheques of one bank share their print: with 64 bits some are as near as one scan saved twice.
+    Cheques of one bank share their print: with 64 bits, two of them may be as near as one scan saved twice.
     """
     import imagehash
 

@@ -15,13 +15,14 @@ def log_to_stderr() -> None:
             structlog.processors.TimeStamper("iso"),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        # At each line: what stderr is now, which a test or a command line may have exchanged since.
+        # Looked up at each line, since tests and command lines replace stderr.
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
     )
 
 
 def place_of(error: BaseException) -> str:
     """Where an error was raised, as file:line; its message is not for logs, since it may hold what is on a cheque."""
+    # The innermost frame is where it happened.
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

@@ -1,4 +1,4 @@
-"""Memory inside a container: how much there may be, and how often the system ended a process for want of it."""
+"""Memory inside a container: how much there is, and how often the system ended a process because it ran out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NO_LIMIT = 2**60  # version 1 writes a number as large as this
 
 
 def memory_limit() -> int | None:
-    """In bytes; None where nothing limits it, or nobody says so."""
+    """In bytes; None where there is no limit, or none that can be read."""
     for path in LIMITS:
         with suppress(OSError, ValueError):
             limit = int(path.read_text())
@@ -21,7 +21,7 @@ def memory_limit() -> int | None:
 
 
 def memory_kills() -> int | None:
-    """How many processes of this container were ended for want of memory so far; None where nobody says so."""
+    """How many processes of this container the system has ended for lack of memory; None where it cannot be read."""
     for path in EVENTS:
         with suppress(OSError, ValueError):
             counts = dict(line.split() for line in path.read_text().splitlines())

@@ -21,7 +21,7 @@ PROXY_ASKS = (
 
 
 def prepare(own_hosts: Iterable[str], ca_bundle: Path | None, home: Path) -> None:
-    """Set the environment of this process and its children: the one thing that all of their clients heed.
+    """Set the environment of this process and its children: the one thing that all of their clients read.
 
     own_hosts: asked directly whatever HTTP_PROXY says, as loopback is: requests to them carry passwords and paths of
     images. ca_bundle: certificates to trust beside the public ones; all of them are written to `trusted.pem` in
@@ -30,6 +30,7 @@ def prepare(own_hosts: Iterable[str], ca_bundle: Path | None, home: Path) -> Non
     if not getproxies_environment():
         # On macOS the system's proxies count only as long as the environment says nothing of proxies.
         os.environ.update({f"{scheme}_proxy": proxy for scheme, proxy in getproxies().items()})
+    # Both spellings, here and below: some clients read one of them, some the other.
     named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     direct = dict.fromkeys([*(name.strip() for name in named.split(",") if name.strip()), *LOOPBACK, *own_hosts])
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(direct)
@@ -47,6 +48,7 @@ def why(error: BaseException, address: str) -> str:
     address: the setting that holds the address. Never repeats a URL: it may hold a password or a signature.
     """
     proxy = ""
+    # Each library wraps the error of the one below: requests that of urllib3, and that of ssl.
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -61,6 +63,7 @@ def why(error: BaseException, address: str) -> str:
         if isinstance(cause, ssl.SSLError):
             said = (cause.reason or "broken off").replace("_", " ").lower()
             return f"it speaks no TLS ({said}): correct {address}, http:// or https://"
+        # By name, so that neither requests nor httpx is imported here.
         if type(cause).__name__ == "ProxyError":  # of requests, of httpx
             proxy = "the proxy does not answer: correct HTTP_PROXY and HTTPS_PROXY, or name the host in NO_PROXY"
         if proxy and " 407 " in str(cause):

@@ -58,18 +58,19 @@ def plant(
     currency = currency_of(form, values)
     for field in rng.sample(list(form), len(form.fields)):
         read = values.get(field.name, EMPTY)
-        # What is shown instead of a doubtful reading might happen to be the truth, and would be taken away again.
+        # In place of a doubtful reading, the wrong value might happen to be the truth.
         if confidence.get(field.name, 0.0) < SURE or read in (EMPTY, UNREADABLE):
             continue
-        if not _is_canonical(field, read, currency):
+        if not is_canonical(field, read, currency):
             continue
         wrong = SLIPS[field.kind](rng, field, read, others.get(field.name, ()))
-        if wrong and wrong != read and _is_canonical(field, wrong, currency):
+        if wrong and wrong != read and is_canonical(field, wrong, currency):
             return Planted(str(task), version, field.name, read, wrong)
     return None
 
 
-def _is_canonical(field: Field, text: str, currency: str) -> bool:
+def is_canonical(field: Field, text: str, currency: str) -> bool:
+    """Is this text its own canonical form?"""
     if field.kind == "amount":
         return as_number(text) is not None
     try:
@@ -78,16 +79,17 @@ def _is_canonical(field: Field, text: str, currency: str) -> bool:
         return False
 
 
-def _digit(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
+def other_digit(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
     """An amount with one other digit; as long as it was, and never nothing."""
     places = [place for place, character in enumerate(read) if character.isdigit()]
     place = rng.choice(places)
+    # A leading zero would give the error away.
     digits = [d for d in "0123456789" if d != read[place] and (place > 0 or d != "0")]
     wrong = read[:place] + rng.choice(digits) + read[place + 1 :]
     return wrong if Decimal(wrong) else ""
 
 
-def _number_word(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
+def other_number_word(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
     """An amount in words with one other number, if it is still one."""
     found = list(UNIT.finditer(read))
     if not found:
@@ -97,28 +99,31 @@ def _number_word(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> 
     return wrong if cents_of_words(wrong) else ""
 
 
-def _day(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
+def other_day(rng: random.Random, _: Field, read: str, __: Sequence[str]) -> str:
     """Another day of the same month, a few days off."""
     was = date.fromisoformat(read)
+    # At most 28, which every month has.
     days = [day for day in range(max(1, was.day - 9), min(28, was.day + 9) + 1) if day != was.day]
     return was.replace(day=rng.choice(days)).isoformat()
 
 
-def _choice(rng: random.Random, field: Field, read: str, _: Sequence[str]) -> str:
+def other_choice(rng: random.Random, field: Field, read: str, _: Sequence[str]) -> str:
+    """Another of the field's choices, if there is one."""
     rest = [choice for choice in field.choices if choice not in (read, EMPTY, UNREADABLE)]
     return rng.choice(rest) if rest else ""
 
 
-def _of_another(rng: random.Random, _: Field, read: str, others: Sequence[str]) -> str:
+def of_another_cheque(rng: random.Random, _: Field, read: str, others: Sequence[str]) -> str:
+    """What was read on another cheque, if there is enough to choose from."""
     rest = sorted({other for other in others if other.casefold() != read.casefold()} - {EMPTY, UNREADABLE})
     return rng.choice(rest) if len(rest) >= OTHERS else ""
 
 
 SLIPS: dict[str, Callable[[random.Random, Field, str, Sequence[str]], str]] = {
-    "amount": _digit,
-    "words": _number_word,
-    "date": _day,
-    "number": _digit,
-    "choice": _choice,
-    "text": _of_another,
+    "amount": other_digit,
+    "words": other_number_word,
+    "date": other_day,
+    "number": other_digit,
+    "choice": other_choice,
+    "text": of_another_cheque,
 }

@@ -153,6 +153,7 @@ class Settings(BaseSettings):
     @field_validator("image_hosts", "projects", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
+        # With commas, since JSON in an environment variable is hard to type.
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("image_hosts")
@@ -170,6 +171,7 @@ class Settings(BaseSettings):
         if path is None:
             return None
         path = path.expanduser().resolve()
+        # Loaded once here: otherwise a wrong file fails at the first request, as an error of TLS.
         try:
             ssl.create_default_context(cafile=path)
         except OSError as error:
@@ -202,6 +204,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # Files come last, so that the setting itself goes first.
         return *sources, *more.values(), Files(settings_cls)
 
 
@@ -247,7 +250,7 @@ def has_password(redis_url: str) -> bool:
 
 
 def check_redis(settings: Settings) -> None:
-    """What the worker does is in Redis: nobody on a network may write there unasked. Raises BadSettings."""
+    """Raises BadSettings for a Redis on a network without a password: who writes there decides what the worker does."""
     host = urlsplit(settings.redis_url).hostname
     if host and not is_loopback(host) and not has_password(settings.redis_url):
         raise BadSettings(
@@ -257,7 +260,7 @@ def check_redis(settings: Settings) -> None:
 
 
 def keep_private(home: Path) -> None:
-    """Only its owner reads the home, and what this process and its children write: pictures of cheques, tokens."""
+    """Lets the owner alone read the home and what this process and its children write: pictures of cheques, tokens."""
     os.umask(0o077)
     home.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # somebody else's folder: that is for them to say
@@ -269,6 +272,7 @@ def settings() -> Settings:
     """The settings of this process; its network is set by them. Raises BadSettings naming each wrong variable."""
     try:
         found = Settings()
+        # Set once and here, before any client exists: clients read the environment when they are made.
         own = (found.studio_url, found.backend_url, found.reader_url)
         prepare([url.host.strip("[]") for url in own if url and url.host], found.ca_bundle, found.home)
         return found
@@ -297,6 +301,7 @@ def remarks(settings: Settings) -> list[str]:
         else [f"CHEQUEMATE_{name.upper()}"]
         for name, about in Settings.model_fields.items()
     }
+    # `Files` reads the environment alone, not .env.
     files = {f"CHEQUEMATE_{name.upper()}_FILE": variable for name, variable in variables.items()}
     known = {str(variable) for names in variables.values() for variable in names} | {*files} & {*os.environ}
     found = []

@@ -12,15 +12,15 @@ from datetime import date
 from decimal import Decimal
 
 from cheques import dates, figures
+from cheques.currencies import meant, precision
 from cheques.dates import YEARS, YEARS_AHEAD
 from cheques.fields import EMPTY, PATTERNS, UNREADABLE, Field, Form
-from cheques.figures import as_number, meant, precision, written
+from cheques.figures import as_number, written
 from cheques.text import REASONS, BadValue, Reason, one_line, plain
 
 __all__ = [
     "LOOKED_AT",
     "REASONS",
-    "YEARS",
     "BadValue",
     "Reason",
     "as_number",
@@ -44,7 +44,7 @@ def canonical(field: Field, text: str, currency: str = "", day: date | None = No
     most `years` before it (see cheques.dates). Where that day is not known a year of four digits is taken as it is,
     and one of two lies in 2000 to 2049: a truth never changes with the clock.
 
-    Raises BadValue where the text is no value of that kind, can be read in two ways, or is one that no reading can be.
+    Raises BadValue where the text is no value of that kind, can be read in two ways, or has what no reading can have.
     """
     if len(text) > LOOKED_AT:
         raise BadValue(f"{field.name} : {len(text)} caractères, c'est trop long", "too_long")
@@ -56,13 +56,19 @@ def canonical(field: Field, text: str, currency: str = "", day: date | None = No
             return _only(field, text, figures.readings(text, currency), "un montant ; écrivez-le comme 1 234,56")
         case "date":
             found = [one.isoformat() for one in dates.readings(text, day, years)]
+            # A date that only the window refuses is most often a slip of the year, and gets a message of its own.
             if not found and day and dates.readings(text):
                 window = f"{years} ans avant la saisie, {YEARS_AHEAD} après"
                 raise BadValue(f"{field.name} : « {text[:40]} » est trop loin ({window})", "far_date")
             return _only(field, text, found, "une date possible ; écrivez-la comme 03/05/2024")
         case "number":
-            return _number(field, text)
+            # A comma before three digits may stand for thousands: which one is meant, nobody knows.
+            digits = re.sub(r"(?<=\d)[\s'](?=\d{3}(?!\d))", "", text)
+            if not re.fullmatch(r"-?\d{1,12}(\.\d{1,6}|,(?!\d{3}$)\d{1,6})?", digits, re.ASCII):
+                raise BadValue(f"{field.name} : « {text[:40]} » n'est pas un nombre ; écrivez-le comme 1234.5")
+            return f"{Decimal(digits.replace(',', '.')).normalize() + 0:f}"
         case "choice":
+            # By its own name first, then by what it means: `€` chooses EUR.
             wanted = plain(text)
             found = [choice for choice in field.choices if plain(choice) == wanted][:1]
             found = found or [choice for choice in field.choices if meant(choice) & meant(text)]
@@ -71,6 +77,7 @@ def canonical(field: Field, text: str, currency: str = "", day: date | None = No
             text = one_line(text.lower())
     if re.fullmatch(PATTERNS[field.kind], text):
         return text
+    # The right characters, only too many of them.
     if re.fullmatch(re.sub(r"\{0,\d+\}$", "*", PATTERNS[field.kind]), text):
         raise BadValue(f"{field.name} : {len(text)} caractères, c'est trop long", "too_long")
     raise BadValue(f"{field.name} : « {text[:40]} » a un caractère qu'aucune lecture ne peut avoir", "not_allowed")
@@ -149,11 +156,3 @@ def currency_of(form: Form, values: Mapping[str, str]) -> str:
     except BadValue:
         return ""
     return next(iter(codes)) if len(codes) == 1 else ""
-
-
-def _number(field: Field, text: str) -> str:
-    # A comma before three digits may stand for thousands: which one is meant, nobody knows.
-    digits = re.sub(r"(?<=\d)[\s'](?=\d{3}(?!\d))", "", text)
-    if not re.fullmatch(r"-?\d{1,12}(\.\d{1,6}|,(?!\d{3}$)\d{1,6})?", digits, re.ASCII):
-        raise BadValue(f"{field.name} : « {text[:40]} » n'est pas un nombre ; écrivez-le comme 1234.5")
-    return f"{Decimal(digits.replace(',', '.')).normalize() + 0:f}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reader.reading import Adapter, ReaderError
 
-CONFIG = "adapter_config.json"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # the files of an adapter, as peft names them
 ENDS = 1 << 20  # bytes hashed at either end of a file of weights: a 7B model is known in milliseconds
 
 
@@ -47,9 +47,9 @@ def other_base(adapter: Path, model: str) -> str | None:
 
 def differs(named: str, ours: str) -> bool:
     """Are these identities surely those of two bases?"""
-    if _weights(named) and _weights(ours):
-        return _weights(named) != _weights(ours)
-    return _on_hub(named) and _on_hub(ours) and named.lower() != ours.lower()
+    if digest_in(named) and digest_in(ours):
+        return digest_in(named) != digest_in(ours)
+    return is_on_hub(named) and is_on_hub(ours) and named.lower() != ours.lower()
 
 
 def check_base(adapter: Adapter, model: str) -> None:
@@ -61,10 +61,12 @@ def check_base(adapter: Adapter, model: str) -> None:
         )
 
 
-def _weights(identity: str) -> str:
+def digest_in(identity: str) -> str:
+    """What tells a folder's weights from others; nothing for a hub name."""
     found = re.fullmatch(r"[^/]*-([0-9a-f]{12})", identity)
     return found[1] if found else ""
 
 
-def _on_hub(identity: str) -> bool:
+def is_on_hub(identity: str) -> bool:
+    """Is this the name of a model on the hub, owner/name?"""
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", identity) is not None

@@ -25,6 +25,7 @@ FORCED = 20.0  # the margin of a token that had no rival
 DISAGREEMENT = 0.5  # no amount is more certain than this where words and figures disagree: one of them is wrong
 ENOUGH = 140  # values (20 cheques of 7 fields) below which nothing is fitted, and the prior stands
 ENOUGH_OF_EACH = 10
+VALUE = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
 Evidence = Mapping[str, Mapping[str, float]]
 
@@ -38,9 +39,6 @@ class Token:
     margin: float
 
 
-VALUE = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:\s*"((?:[^"\\]|\\.)*)"')
-
-
 def token_evidence(tokens: Sequence[Token]) -> dict[str, dict[str, float]]:
     """By key of the JSON that the tokens spell: what they say about its value.
 
@@ -52,23 +50,24 @@ def token_evidence(tokens: Sequence[Token]) -> dict[str, dict[str, float]]:
     evidence = {}
     for match in VALUE.finditer(spelt):
         start, end = match.span(2)
-        # The tokens that reach into the value or its closing quote, at byte `end`; a letter's first half may be told
-        # as a token without bytes, which starts the value all the same.
+        # The tokens that reach into the value or its closing quote, at byte `end`; the first half of a letter
+        # may come as a token without bytes, and the value starts with it all the same.
         first = min(int(np.searchsorted(starts, start)), int(np.searchsorted(starts, start, "right")) - 1)
         last = int(np.searchsorted(starts, end, "right"))
         value = tokens[first:last]
         logs = [token.logprob for token in value]
-        evidence[_text(match[1])] = {
+        evidence[unescaped(match[1])] = {
             "total": sum(logs),
             "mean": sum(logs) / len(logs),
             "low": min(logs),
             "margin": min(token.margin for token in value),
-            "length": float(len(_text(match[2]))),
+            "length": float(len(unescaped(match[2]))),
         }
     return evidence
 
 
-def _text(escaped: bytes) -> str:
+def unescaped(escaped: bytes) -> str:
+    """The text of a JSON string, of which the quotes are left out; as it stands where it is damaged."""
     text = escaped.decode(errors="replace")
     try:
         return str(json.loads(f'"{text}"'))
@@ -84,6 +83,7 @@ def cross_checks(form: Form, values: Mapping[str, str]) -> dict[str, dict[str, f
         agree = words_and_figures_agree(values.get(words.name, ""), values.get(figures.name, ""))
         for field in (figures, words):
             checks[field.name] |= {"agree": float(agree is True), "disagree": float(agree is False)}
+    # Words may name the currency too: `dinars` rules out euros.
     if currency and words:
         said = cents_of_words(values.get(words.name, ""))
         if said and said.may_be and values.get(currency.name):
@@ -93,7 +93,10 @@ def cross_checks(form: Form, values: Mapping[str, str]) -> dict[str, dict[str, f
         value = values.get(field.name, "")
         checks[field.name] |= {"empty": float(value == EMPTY), "unreadable": float(value == UNREADABLE)}
         if field.kind == "date" and value not in (EMPTY, UNREADABLE):
-            checks[field.name] |= _calendar(value)
+            try:
+                checks[field.name]["year"] = date.fromisoformat(value).toordinal() / 365.25
+            except ValueError:
+                checks[field.name]["impossible"] = 1.0
     return checks
 
 
@@ -105,13 +108,6 @@ def amount_fields(form: Form) -> tuple[Field | None, Field | None, Field | None]
     return figures, words, currency
 
 
-def _calendar(value: str) -> dict[str, float]:
-    try:
-        return {"year": date.fromisoformat(value).toordinal() / 365.25}
-    except ValueError:
-        return {"impossible": 1.0}
-
-
 # What the classifier sees of one value. `odds` is the log-odds of the whole value by the model's own reckoning, so with
 # a weight of 1 and all others 0 the classifier is the prior.
 FEATURES = ("odds", "low", "mean", "margin", "length", "agree", "disagree", "empty", "unreadable", "impossible", "far")
@@ -119,8 +115,10 @@ FAR = 5.0  # years from the middle of the other cheques' dates; farther is no mo
 
 
 def features(evidence: Mapping[str, float], middle: float) -> list[float]:
+    """FEATURES of one value. middle: of the other cheques' dates, in years."""
+    whole = min(max(math.exp(evidence["total"]), 1e-4), 1 - 1e-4)
     return [
-        _odds(evidence["total"]),
+        math.log(whole / (1 - whole)),
         max(evidence["low"], -8.0),
         max(evidence["mean"], -4.0),
         min(evidence["margin"], 8.0),
@@ -128,11 +126,6 @@ def features(evidence: Mapping[str, float], middle: float) -> list[float]:
         *(evidence.get(name, 0.0) for name in ("agree", "disagree", "empty", "unreadable", "impossible")),
         min(abs(evidence["year"] - middle), FAR) if "year" in evidence else 0.0,
     ]
-
-
-def _odds(total: float) -> float:
-    probability = min(max(math.exp(total), 1e-4), 1 - 1e-4)
-    return math.log(probability / (1 - probability))
 
 
 @dataclass(frozen=True)
@@ -154,23 +147,18 @@ class Calibration:
 
     def confidence(self, form: Form, evidence: Evidence) -> dict[str, float]:
         """By field with evidence, the probability in [0, 1] that its value is right."""
-        found = {
-            name: self._probability(name, evidence[name]) for name in form.names if "total" in evidence.get(name, {})
-        }
+        found = {}
+        for name in form.names:
+            if "total" in evidence.get(name, {}):
+                x = (np.array(features(evidence[name], self.middle)) - self.mean) / self.scale
+                z = float(x @ np.array(self.weights)) + self.intercepts.get(name, 0.0)
+                z += self.slopes.get(name, 0.0) * float(x[0])
+                found[name] = 1 / (1 + math.exp(-max(min(z, 30.0), -30.0)))
         figures, words, _ = amount_fields(form)
         for field in (figures, words):
             if field and field.name in found and evidence[field.name].get("disagree"):
                 found[field.name] = min(found[field.name], DISAGREEMENT)
         return found
-
-    def _probability(self, name: str, evidence: Mapping[str, float]) -> float:
-        x = (np.array(features(evidence, self.middle)) - self.mean) / self.scale
-        z = (
-            float(x @ np.array(self.weights))
-            + self.intercepts.get(name, 0.0)
-            + self.slopes.get(name, 0.0) * float(x[0])
-        )
-        return 1 / (1 + math.exp(-max(min(z, 30.0), -30.0)))
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
@@ -213,31 +201,31 @@ def fit(form: Form, evidence: Sequence[Evidence], right: Sequence[Mapping[str, b
     outcomes = np.array([outcome for _, _, outcome in rows])
     if len(rows) < ENOUGH or min(outcomes.sum(), len(rows) - outcomes.sum()) < ENOUGH_OF_EACH:
         return PRIOR
+
+    from sklearn.linear_model import LogisticRegression
+
     years = [of["year"] for _, of, _ in rows if "year" in of]
     middle = float(np.median(years)) if years else 0.0
     x = np.array([features(of, middle) for _, of, _ in rows])
+    # A feature that never varies must not be divided by zero.
     mean, scale = x.mean(0), np.maximum(x.std(0), 1e-3)
     x = (x - mean) / scale
+    # A column for each field gives its intercept; the same times the odds gives its slope.
     own = np.array([[name == of for of in form.names] for name, _, _ in rows], float)
-    weights, intercept = _regression(np.hstack([x, own, own * x[:, :1]]), outcomes)
+    model = LogisticRegression(C=1.0, max_iter=2000).fit(np.hstack([x, own, own * x[:, :1]]), outcomes)
+    weights, intercept = model.coef_[0], float(model.intercept_[0])
     fields, kinds = len(form.names), len(FEATURES)
     return Calibration(
-        weights=_tuple(weights[:kinds]),
-        mean=_tuple(mean),
-        scale=_tuple(scale),
-        intercepts=dict(zip(form.names, _tuple(weights[kinds : kinds + fields] + intercept), strict=True)),
-        slopes=dict(zip(form.names, _tuple(weights[kinds + fields :]), strict=True)),
+        weights=rounded(weights[:kinds]),
+        mean=rounded(mean),
+        scale=rounded(scale),
+        intercepts=dict(zip(form.names, rounded(weights[kinds : kinds + fields] + intercept), strict=True)),
+        slopes=dict(zip(form.names, rounded(weights[kinds + fields :]), strict=True)),
         middle=middle,
         values=len(rows),
     )
 
 
-def _regression(x: Any, outcomes: Any) -> tuple[Any, float]:
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=1.0, max_iter=2000).fit(x, outcomes)
-    return model.coef_[0], float(model.intercept_[0])
-
-
-def _tuple(numbers: Any) -> tuple[float, ...]:
+def rounded(numbers: Any) -> tuple[float, ...]:
+    """As a calibration stores them."""
     return tuple(round(float(number), 6) for number in numbers)

@@ -30,6 +30,7 @@ def uses_card(settings: Settings) -> bool:
     """Does this machine read in this process on a graphics card? Without importing torch."""
     if settings.reader_url or settings.device == "cpu":
         return False
+    # What hides cards from CUDA hides them here too.
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
         return False
@@ -47,7 +48,7 @@ class Card:
 
     def wanted(self) -> bool:
         """Is somebody training, or waiting to?"""
-        file = _try(self._wanted)
+        file = try_lock(self._wanted)
         if file is None:
             return True
         file.close()
@@ -56,7 +57,7 @@ class Card:
     def take(self) -> bool:
         """True if the card is ours now."""
         if self._held is None and not self.wanted():
-            self._held = _try(self._lock)
+            self._held = try_lock(self._lock)
         return self._held is not None
 
     def give_back(self) -> None:
@@ -70,7 +71,8 @@ def borrowed(home: Path, seconds: float = 600.0) -> Iterator[None]:
     """The training side: ask for the card, wait until the reader has given it up, hold it. Raises CardBusy."""
     home.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + seconds
-    with _patient(home / "card.wanted", until), _patient(home / "card.lock", until):
+    # Wanted first: the reader looks for that, and then lets go of the card.
+    with patient_lock(home / "card.wanted", until), patient_lock(home / "card.lock", until):
         yield
 
 
@@ -79,7 +81,8 @@ def card_here(settings: Settings) -> AbstractContextManager[None]:
     return borrowed(settings.home) if uses_card(settings) else nullcontext()
 
 
-def _try(path: Path) -> IO[str] | None:
+def try_lock(path: Path) -> IO[str] | None:
+    """The file, locked until it is closed; None where somebody else holds it."""
     file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,8 +93,9 @@ def _try(path: Path) -> IO[str] | None:
 
 
 @contextmanager
-def _patient(path: Path, until: float) -> Iterator[None]:
-    while (file := _try(path)) is None:
+def patient_lock(path: Path, until: float) -> Iterator[None]:
+    """The lock, waited for until that moment of the monotonic clock. Raises CardBusy."""
+    while (file := try_lock(path)) is None:
         if time.monotonic() > until:
             raise CardBusy(f"{path} is still held: is a training hung, or the backend? Restart it")
         time.sleep(POLL_SECONDS)

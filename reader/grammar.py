@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cheques.fields import Field, Form
+from cheques.fields import Form
 from reader.reading import ReaderError
 
 LETTER = 3  # bytes of UTF-8 that one character of the patterns may take
+# Spaced as the answers of training are.
 TIGHT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
@@ -29,25 +30,24 @@ class Grammar:
             self.tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=rows)
         except Exception as error:  # the library raises ValueError, RuntimeError or a Rust panic by cause
             raise ReaderError(
-                f"no grammar for this tokenizer ({_line(error)}): use the model's own tokenizer"
+                f"no grammar for this tokenizer ({one_line(error)}): use the model's own tokenizer"
             ) from None
         self.rows = rows
         self._compiled: dict[str, Any] = {}
 
     def follow(self, form: Form) -> Any:
         """A new matcher at the start of an answer. Raises ReaderError where no grammar accepts the form's schema."""
-        if form.digest not in self._compiled:
-            self._compiled[form.digest] = self._compile(form)
-        return self._compiled[form.digest].deep_copy()
-
-    def _compile(self, form: Form) -> Any:
         from llguidance import LLMatcher
 
-        grammar = LLMatcher.grammar_from_json_schema(form.schema(), overrides=TIGHT)
-        matcher = LLMatcher(self.tokenizer, grammar)
-        if matcher.is_error():
-            raise ReaderError(f"no grammar accepts the form ({_line(matcher.get_error())}): rename fields or choices")
-        return matcher
+        if form.digest not in self._compiled:
+            grammar = LLMatcher.grammar_from_json_schema(form.schema(), overrides=TIGHT)
+            matcher = LLMatcher(self.tokenizer, grammar)
+            if matcher.is_error():
+                reason = one_line(matcher.get_error())
+                raise ReaderError(f"no grammar accepts the form ({reason}): rename fields or choices")
+            self._compiled[form.digest] = matcher
+        # Copying is cheap, compiling is not.
+        return self._compiled[form.digest].deep_copy()
 
     def allowed(self, matchers: list[Any | None]) -> NDArray[np.bool_]:
         """(matchers, rows) which tokens may come next; all of them where the matcher is None."""
@@ -71,18 +71,20 @@ def pattern(form: Form) -> str:
 
     For servers that take one: under a JSON schema they let white space through without end.
     """
-    values = (f'"{_literal(field.name)}": "{_value(field.schema)}"' for field in form)
+    values = []
+    for field in form:
+        schema = field.schema
+        if "enum" in schema:
+            value = f"({'|'.join(map(literal, schema['enum']))})"
+        else:
+            value = str(schema["pattern"]).removeprefix("^").removesuffix("$")
+            # The quote stands first in its class (see cheques.fields); JSON spells it with a backslash.
+            value = re.sub(r'\["((?:\\.|[^\]\\])*)\]', r'([\1]|\\\\")', value)
+        values.append(f'"{literal(field.name)}": "{value}"')
     return rf"\{{{', '.join(values)}\}}"
 
 
-def _value(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return f"({'|'.join(map(_literal, schema['enum']))})"
-    value = str(schema["pattern"]).removeprefix("^").removesuffix("$")
-    return re.sub(r'\["((?:\\.|[^\]\\])*)\]', r'([\1]|\\\\")', value)
-
-
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """As JSON spells it, with what means something in a regular expression escaped, and nothing else."""
     return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", json.dumps(text, ensure_ascii=False)[1:-1])
 
@@ -94,41 +96,46 @@ def longest_answer(form: Form) -> int:
     """
     from reader.prompt import answer
 
-    return len(answer(form, {}).encode()) + sum(_longest_value(field.schema) for field in form)
-
-
-def _longest_value(schema: dict[str, Any]) -> int:
-    if "enum" in schema:
-        return max(len(json.dumps(choice).encode()) for choice in schema["enum"])
-    counts = re.findall(r"\{(?:\d+,)?(\d+)\}", schema["pattern"])
-    return LETTER * (sum(map(int, counts)) + 10)
+    longest = len(answer(form, {}).encode())
+    for field in form:
+        schema = field.schema
+        if "enum" in schema:
+            longest += max(len(json.dumps(choice).encode()) for choice in schema["enum"])
+        else:  # the upper ends of the pattern's counts, and what stands once
+            counts = re.findall(r"\{(?:\d+,)?(\d+)\}", schema["pattern"])
+            longest += LETTER * (sum(map(int, counts)) + 10)
+    return longest
 
 
 def fits(form: Form, raw: str) -> bool:
-    """Is the text valid JSON for the form: an object that has its fields, and no others? What they say is not asked."""
-    values = _parsed(raw)
+    """Is the text a JSON object with the form's fields, and no others? Their values are not checked."""
+    values = parsed(raw)
     return isinstance(values, dict) and values.keys() == set(form.names)
 
 
 def holds(form: Form, raw: str) -> bool:
     """Did a grammar of the form make this text: its fields in their order, each value as its kind demands?"""
-    values = _parsed(raw)
-    return isinstance(values, dict) and tuple(values) == form.names and all(map(_holds, form, values.values()))
+    values = parsed(raw)
+    if not isinstance(values, dict) or tuple(values) != form.names:
+        return False
+    for field, value in zip(form, values.values(), strict=True):
+        schema = field.schema
+        if "enum" in schema:
+            if value not in schema["enum"]:
+                return False
+        elif not isinstance(value, str) or not re.search(schema["pattern"], value):
+            return False
+    return True
 
 
-def _holds(field: Field, value: object) -> bool:
-    schema = field.schema
-    if "enum" in schema:
-        return value in schema["enum"]
-    return isinstance(value, str) and re.search(schema["pattern"], value) is not None
-
-
-def _parsed(raw: str) -> object:
+def parsed(raw: str) -> object:
+    """What a JSON text holds; None where it is no JSON, or nested too deep."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
 
 
-def _line(error: object) -> str:
+def one_line(error: object) -> str:
+    """An error's message, short."""
     return " ".join(str(error).split())[:160]

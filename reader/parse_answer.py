@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from cheques.fields import EMPTY, Form
 from cheques.values import canonical_or_text
 from reader.confidence import FILE, PRIOR, Calibration, Token, amount_fields, cross_checks, token_evidence
+from reader.grammar import parsed
 from reader.reading import Adapter, Reading
 
 
@@ -22,38 +22,26 @@ def reading(
     heard, checks = token_evidence(tokens), cross_checks(form, values)
     evidence = {name: heard[name] | checks[name] for name in values if name in heard}
     confidence = dict.fromkeys(values, 0.0) | calibration.confidence(form, evidence)
-    return Reading(values, confidence, raw, embedding, tuple(_notes(form, values, checks, cut)), evidence)
 
-
-def values_in(form: Form, raw: str) -> dict[str, str]:
-    """The form's fields in a JSON text, null as empty; none where it is no JSON object."""
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {name: _text(found[name]) for name in form.names if name in found}
-
-
-def _text(value: object) -> str:
-    return EMPTY if value is None else str(value)
-
-
-def _notes(form: Form, values: dict[str, str], checks: dict[str, dict[str, float]], cut: bool) -> list[str]:
-    notes = []
-    if cut:
-        notes.append("réponse coupée avant sa fin")
-    missing = [name for name in form.names if name not in values]
-    if missing:
+    # French, since annotators read them in the task.
+    notes = ["réponse coupée avant sa fin"] if cut else []
+    if missing := [name for name in form.names if name not in values]:
         notes.append(f"non lu : {', '.join(missing)}")
     figures, words, _ = amount_fields(form)
     if figures and words and checks[figures.name].get("disagree"):
         notes.append(f"{words.name} et {figures.name} ne disent pas le même montant")
-    return notes
+    return Reading(values, confidence, raw, embedding, tuple(notes), evidence)
+
+
+def values_in(form: Form, raw: str) -> dict[str, str]:
+    """The form's fields in a JSON text, null as empty; none where it is no JSON object."""
+    found = parsed(raw)
+    if not isinstance(found, dict):
+        return {}
+    return {name: EMPTY if found[name] is None else str(found[name]) for name in form.names if name in found}
 
 
 def calibration_of(model: str, adapter: Adapter | None) -> Calibration:
-    """The calibration stored beside the adapter, or in the model's folder for the base; else the stated prior."""
+    """The calibration stored beside the adapter, or in the model's folder for the base; otherwise the prior."""
     folder = adapter.path.parent if adapter else Path(model)
     return Calibration.load(folder / FILE) or PRIOR

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image as Images
 from PIL.Image import Image
 
-from cheques.fields import Field, Form
+from cheques.fields import Form
 
 HINTS = {"amount": "0.00", "words": "lettres", "date": "AAAA-MM-JJ", "number": "0", "text": "texte"}
 
@@ -20,11 +20,9 @@ LARGEST = 1_000_000  # pixels: a cheque at 215 dpi. Qwen's processors take a pag
 
 def question(form: Form) -> str:
     """The request for one image: every field with the form its value takes."""
-    return f'Lis en JSON : {", ".join(map(_hint, form))}. Vide : "". Illisible : "?".'
-
-
-def _hint(field: Field) -> str:
-    return f"{field.name} ({'/'.join(field.choices) if field.kind == 'choice' else HINTS[field.kind]})"
+    hints = ("/".join(field.choices) if field.kind == "choice" else HINTS[field.kind] for field in form)
+    wanted = ", ".join(f"{name} ({hint})" for name, hint in zip(form.names, hints, strict=True))
+    return f'Lis en JSON : {wanted}. Vide : "". Illisible : "?".'
 
 
 def messages(form: Form) -> list[dict[str, Any]]:
@@ -44,22 +42,16 @@ def answer(form: Form, values: Mapping[str, str | None]) -> str:
 
 def fit_to_model(image: Image) -> Image:
     """RGB of at most LARGEST pixels; a speck, or what is slimmer than SLIMMEST:1, in the middle of white paper."""
-    return _no_larger(_on_paper(image.convert("RGB")))
-
-
-def _on_paper(image: Image) -> Image:
+    image = image.convert("RGB")
     width, height = image.size
     paper = (max(width, -(-height // SLIMMEST), SMALLEST), max(height, -(-width // SLIMMEST), SMALLEST))
-    if paper == image.size:
-        return image
-    page = Images.new("RGB", paper, "white")
-    page.paste(image, ((paper[0] - width) // 2, (paper[1] - height) // 2))
-    return page
-
-
-def _no_larger(image: Image) -> Image:
-    width, height = image.size
-    scale = (LARGEST / (width * height)) ** 0.5
+    if paper != image.size:
+        page = Images.new("RGB", paper, "white")
+        page.paste(image, ((paper[0] - width) // 2, (paper[1] - height) // 2))
+        image = page
+    scale = (LARGEST / (paper[0] * paper[1])) ** 0.5
     if scale >= 1:
         return image
-    return image.resize((int(width * scale), int(height * scale)), Images.Resampling.LANCZOS, reducing_gap=3.0)
+    size = int(paper[0] * scale), int(paper[1] * scale)
+    # In two steps, of which the first is quick: a page at 600 dpi is 35 megapixels.
+    return image.resize(size, Images.Resampling.LANCZOS, reducing_gap=3.0)

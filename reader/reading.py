@@ -62,6 +62,7 @@ def read_each(
     try:
         return reader.read(images, form, adapter, constrained=constrained)
     except Unreadable as error:
+        # One by one, to find which of them it is.
         if len(images) == 1:
             return [Reading({}, {}, notes=(str(error),))]
         alone = (read_each(reader, [image], form, adapter, constrained=constrained) for image in images)

@@ -18,11 +18,10 @@ from cheques.drawing import ALPHABET, Drawn, captures, draw_cheque, folder, peop
 from cheques.drawing.amounts import BY_CODE
 from cheques.drawing.captures import KINDS
 from cheques.drawing.compositions import COMPOSITIONS, HEIGHTS, WIDTHS
-from cheques.drawing.content import choose_content
+from cheques.drawing.content import choose_content, slipped
 from cheques.drawing.form_words import COUNTRIES, FRENCH
 from cheques.drawing.hands import GROUPS, HANDS
 from cheques.drawing.layouts import STYLES, Layout, choose_layout, layout
-from cheques.drawing.mismatch import slipped
 from cheques.drawing.names import LISTS
 from cheques.fields import CHEQUE, UNREADABLE
 from cheques.values import canonical

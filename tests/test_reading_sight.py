@@ -53,7 +53,7 @@ def test_a_large_scan_is_brought_to_a_megapixel_in_its_proportions(size: tuple[i
 def test_training_sees_the_megapixel_that_reading_sees(model: Any, processor: Any) -> None:
     processor.image_processor.size = {"shortest_edge": 65_536, "longest_edge": 16_777_216}  # as Qwen3-VL ships
     scan = draw_cheque(1).image.resize((2560, 1152))
-    read = LocalReader.from_model(model, processor)._session._inputs([scan], CHEQUE)  # type: ignore[union-attr]
+    read = LocalReader.from_model(model, processor)._session.inputs([scan], CHEQUE)  # type: ignore[union-attr]
     learned = Collator(processor, CHEQUE)([(scan, {})])
     assert torch.equal(read["pixel_values"], learned["pixel_values"])
     assert len(read["pixel_values"]) == pytest.approx(1_000_000 / 16**2, rel=0.05), "patches of 16 x 16"

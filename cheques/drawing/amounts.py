@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import accumulate
 
-from cheques.figures import precision, written
+from cheques.currencies import precision
+from cheques.figures import written
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,13 @@ CURRENCIES = (
     Currency("DZD", ("DA", "DZD"), "dinar algérien", "dinars algériens", "centime", "centimes", 2),
 )
 BY_CODE = {currency.code: currency for currency in CURRENCIES}
-_BOUNDS: list[float] = []
-for _currency in CURRENCIES:
-    _BOUNDS.append((_BOUNDS[-1] if _BOUNDS else 0) + _currency.share / 100)
+BOUNDS = tuple(accumulate(currency.share / 100 for currency in CURRENCIES))
 
 
 def choose_currency(rng: random.Random) -> Currency:
+    """A currency, as often as its share."""
     chance = rng.random()
-    return next((c for c, bound in zip(CURRENCIES, _BOUNDS, strict=True) if chance < bound), CURRENCIES[0])
+    return next((c for c, bound in zip(CURRENCIES, BOUNDS, strict=True) if chance < bound), CURRENCIES[0])
 
 
 def choose_cents(rng: random.Random, currency: Currency) -> int:
@@ -61,15 +62,18 @@ def choose_cents(rng: random.Random, currency: Currency) -> int:
 
 
 def canonical(cents: int, currency: Currency) -> str:
+    """The amount as the truth spells it."""
     return written(Decimal(cents).scaleb(-2), precision(currency.code))
 
 
 @lru_cache(maxsize=8192)
-def _number(n: int, nonante: bool) -> str:
+def spelt(n: int, nonante: bool) -> str:
+    """The words of a number, as num2words has them; cached, since it is slow."""
     from num2words import num2words
 
     if not nonante:
         return str(num2words(n, lang="fr"))
+    # num2words leaves the s of `cents` before another number, and says huitante, which few do.
     swiss = str(num2words(n, lang="fr_CH"))
     return re.sub(r"cents (?=\w)", "cent ", swiss).replace("huitante", "quatre-vingt")
 
@@ -78,9 +82,9 @@ def number_words(n: int, nonante: bool = False) -> str:
     """French words of 0 to 999,999, in the spelling of before 1990 (hyphens below a hundred only)."""
     thousands, rest = divmod(n, 1000)
     if not thousands:
-        return _number(rest, nonante)
-    words = _number(thousands * 1000, nonante)
-    return words if not rest else f"{words} {_number(rest, nonante)}"
+        return spelt(rest, nonante)
+    words = spelt(thousands * 1000, nonante)
+    return words if not rest else f"{words} {spelt(rest, nonante)}"
 
 
 def words(rng: random.Random, cents: int, currency: Currency) -> str:
@@ -105,11 +109,8 @@ def words(rng: random.Random, cents: int, currency: Currency) -> str:
         return f"{text} et {number_words(part * 10)} millimes".lower()
     joint = " et " if rng.random() < 0.65 else " "
     unit = currency.cent if part == 1 else currency.cents
-    return f"{text}{joint}{_cents_words(rng, part, nonante)} {unit}".lower()
-
-
-def _cents_words(rng: random.Random, part: int, nonante: bool) -> str:
-    return f"{part:02d}" if rng.random() < 0.06 else number_words(part, nonante)
+    number = f"{part:02d}" if rng.random() < 0.06 else number_words(part, nonante)
+    return f"{text}{joint}{number} {unit}".lower()
 
 
 def figures(rng: random.Random, cents: int, currency: Currency, *, symbol: bool | None = None) -> str:

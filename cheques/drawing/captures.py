@@ -59,25 +59,24 @@ def capture(rng: random.Random, image: Image.Image, kinds: Sequence[str]) -> Cap
     check(kinds)
     matrix, turned = np.eye(3), 0
     if "photographed" in kinds:
-        image, matrix = _photographed(rng, image)
+        image, matrix = photographed(rng, image)
     if "upside-down" in kinds:
-        matrix = _turn(image.size, 180) @ matrix
+        matrix = turn(image.size, 180) @ matrix
         image, turned = image.transpose(Image.Transpose.ROTATE_180), 180
     if "sideways" in kinds:
         clockwise = rng.random() < 0.5
-        matrix = _turn(image.size, 90 if clockwise else 270) @ matrix
-        image = image.transpose(
-            Image.Transpose.ROTATE_270 if clockwise else Image.Transpose.ROTATE_90
-        )  # PIL turns left
+        matrix = turn(image.size, 90 if clockwise else 270) @ matrix
+        # PIL turns to the left.
+        image = image.transpose(Image.Transpose.ROTATE_270 if clockwise else Image.Transpose.ROTATE_90)
         turned = (turned + (90 if clockwise else 270)) % 360
     if "bilevel" in kinds:
-        image = _bilevel(rng, image)
+        image = bilevel(rng, image)
     if "jpeg" in kinds:
-        image = _squeezed(rng, image)
+        image = squeezed(rng, image)
     return Captured(image, matrix, turned)
 
 
-def _turn(size: tuple[int, int], degrees: int) -> Matrix:
+def turn(size: tuple[int, int], degrees: int) -> Matrix:
     """A turn clockwise of a picture of `size` (width, height)."""
     width, height = size
     rows = {
@@ -88,50 +87,44 @@ def _turn(size: tuple[int, int], degrees: int) -> Matrix:
     return np.array([*rows, (0, 0, 1)], np.float64)
 
 
-def _photographed(rng: random.Random, image: Image.Image) -> tuple[Image.Image, Matrix]:
+def photographed(rng: random.Random, image: Image.Image) -> tuple[Image.Image, Matrix]:
     """A phone's picture: the cheque lies askew on a table, seen from a side, in the light of a room."""
     columns, rows = size = image.size
     scale = columns / 640
-    corners = _askew(rng, columns, rows)
-    matrix = _homography([(0, 0), (columns, 0), (columns, rows), (0, rows)], corners)
+    angle = math.radians(rng.gauss(0, 1.5))
+    zoom = rng.uniform(0.86, 0.95)
+    corners = []  # of the cheque in the picture, clockwise from the top left; all inside
+    for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)):
+        along, down = x * zoom * columns, y * zoom * rows
+        across = columns / 2 + along * math.cos(angle) - down * math.sin(angle) + rng.uniform(-0.022, 0.022) * columns
+        below = rows / 2 + along * math.sin(angle) + down * math.cos(angle) + rng.uniform(-0.04, 0.04) * rows
+        corners.append((min(max(across, 1.0), columns - 1.0), min(max(below, 1.0), rows - 1.0)))
+    matrix = homography([(0, 0), (columns, 0), (columns, rows), (0, rows)], corners)
     back = np.linalg.inv(matrix)
     coefficients = (back / back[2, 2]).ravel()[:8].tolist()
     seen = image.transform(size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
 
-    table = _table(rng, size)
+    picture = table(rng, size)
     paper = Image.new("L", size)
     ImageDraw.Draw(paper).polygon(corners, fill=255)
     # A quarter of the size is enough for what is blurred anyway.
     small = (max(1, columns // 4), max(1, rows // 4))
     offset = round(rng.uniform(-3, 3) * scale), round(rng.uniform(1, 4) * scale)
     shadow = ImageChops.offset(paper, *offset).resize(small).filter(ImageFilter.BoxBlur(rng.uniform(0.5, 2) * scale))
-    table.paste((8, 8, 10), mask=shadow.resize(size).point([round(level * 0.55) for level in range(256)]))
-    table.paste(seen, mask=paper)
+    picture.paste((8, 8, 10), mask=shadow.resize(size).point([round(level * 0.55) for level in range(256)]))
+    picture.paste(seen, mask=paper)
 
-    light = _room(rng, small).resize(size, Image.Resampling.BILINEAR)
+    light = room_light(rng, small).resize(size, Image.Resampling.BILINEAR)
     warmth = rng.gauss(0, 0.06)
     cast = (1 + warmth, 1.0, 1 - warmth)
     bands = [light.point([min(255, round(level * factor)) for level in range(256)]) for factor in cast]
-    table = ImageChops.multiply(table, Image.merge("RGB", bands))
+    picture = ImageChops.multiply(picture, Image.merge("RGB", bands))
     if rng.random() < 0.6:
-        table = table.filter(ImageFilter.BoxBlur(rng.uniform(0.1, 0.6) * scale))
-    return table, matrix
+        picture = picture.filter(ImageFilter.BoxBlur(rng.uniform(0.1, 0.6) * scale))
+    return picture, matrix
 
 
-def _askew(rng: random.Random, columns: int, rows: int) -> list[tuple[float, float]]:
-    """The cheque's corners in the picture, clockwise from the top left; all inside."""
-    angle = math.radians(rng.gauss(0, 1.5))
-    zoom = rng.uniform(0.86, 0.95)
-    corners = []
-    for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)):
-        along, down = x * zoom * columns, y * zoom * rows
-        across = columns / 2 + along * math.cos(angle) - down * math.sin(angle) + rng.uniform(-0.022, 0.022) * columns
-        below = rows / 2 + along * math.sin(angle) + down * math.cos(angle) + rng.uniform(-0.04, 0.04) * rows
-        corners.append((min(max(across, 1.0), columns - 1.0), min(max(below, 1.0), rows - 1.0)))
-    return corners
-
-
-def _homography(before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]]) -> Matrix:
+def homography(before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]]) -> Matrix:
     """The perspective that takes four points to four others (the eight linear equations in its eight coefficients)."""
     equations, values = [], []
     for (x, y), (u, v) in zip(before, after, strict=True):
@@ -140,7 +133,7 @@ def _homography(before: Sequence[tuple[float, float]], after: Sequence[tuple[flo
     return np.append(np.linalg.solve(np.array(equations, np.float64), np.array(values, np.float64)), 1).reshape(3, 3)
 
 
-def _table(rng: random.Random, size: tuple[int, int]) -> Image.Image:
+def table(rng: random.Random, size: tuple[int, int]) -> Image.Image:
     """What lies below: wood, cloth, stone, or a plain table."""
     columns, rows = size
     colour = rng.choice(
@@ -149,6 +142,7 @@ def _table(rng: random.Random, size: tuple[int, int]) -> Image.Image:
             *((230, 228, 224), (60, 80, 110), (110, 40, 40), (70, 100, 80), (180, 180, 176)),
         )
     )
+    # Whole arrays of dice: one call of `random` for each pixel would take seconds.
     dice = np.random.default_rng(rng.randrange(2**32))
     grain = {"wood": (3, max(2, rows // 3)), "cloth": (max(2, columns // 3), max(2, rows // 3)), "stone": (24, 12)}
     kind = rng.choice(("wood", "cloth", "stone", "plain"))
@@ -163,7 +157,7 @@ def _table(rng: random.Random, size: tuple[int, int]) -> Image.Image:
     )
 
 
-def _room(rng: random.Random, size: tuple[int, int]) -> Image.Image:
+def room_light(rng: random.Random, size: tuple[int, int]) -> Image.Image:
     """Light as grey values (255 is full): from one side, and often with the shadow of a hand, an arm or a phone."""
     columns, rows = size
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
@@ -180,7 +174,7 @@ def _room(rng: random.Random, size: tuple[int, int]) -> Image.Image:
     return light
 
 
-def _bilevel(rng: random.Random, image: Image.Image) -> Image.Image:
+def bilevel(rng: random.Random, image: Image.Image) -> Image.Image:
     """Black and white, as a fax or an archive keeps it: against the light around each point or against one value."""
     grey = image.convert("L")
     scale = max(image.size) / 640
@@ -198,7 +192,7 @@ def _bilevel(rng: random.Random, image: Image.Image) -> Image.Image:
     return Image.fromarray(np.where(black, 0, 255).astype(np.uint8)).convert("RGB")
 
 
-def _squeezed(rng: random.Random, image: Image.Image) -> Image.Image:
+def squeezed(rng: random.Random, image: Image.Image) -> Image.Image:
     """A JPEG of few bytes, sometimes of a smaller picture, and sometimes saved more than once."""
     width, height = image.size
     if rng.random() < 0.3:

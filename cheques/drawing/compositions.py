@@ -49,6 +49,7 @@ class Composition:
         areas = self.areas()
         columns = len(self.rows[0])
         heights = [0.0] * len(self.rows)
+        # Fields of one row first: what they are given counts for those that span several.
         for letter, (_, y0, _, y1) in sorted(areas.items(), key=lambda area: area[1][3] - area[1][1]):
             missing = HEIGHTS[letter] - sum(heights[y0:y1])
             for y in range(y0, y1):
@@ -59,6 +60,7 @@ class Composition:
         lines = [outer[1] + sum(heights[:y]) for y in range(len(heights) + 1)]
 
         across = outer[2] - outer[0]
+        # As uneven as the dice say, and more even until every field has its room.
         for swing in (0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0):
             inner = [outer[0] + across * (x + swing * rng.uniform(-0.5, 0.5)) / columns for x in range(1, columns)]
             edges = [outer[0], *inner, outer[2]]
@@ -67,7 +69,7 @@ class Composition:
         return {letter: (edges[x0], lines[y0], edges[x1], lines[y1]) for letter, (x0, y0, x1, y1) in areas.items()}
 
 
-def _read(maps: str) -> tuple[Composition, ...]:
+def read_maps(maps: str) -> tuple[Composition, ...]:
     """Maps that stand side by side, each below its name."""
     blocks = [block.splitlines() for block in maps.strip().split("\n\n")]
     found = []
@@ -78,7 +80,7 @@ def _read(maps: str) -> tuple[Composition, ...]:
 
 
 # In training the box stands on the right, the signature too, and the words come before the place and the date.
-TRAIN = _read("""
+TRAIN = read_maps("""
 classic  rows     column   on-top   payee    middle
 hhhhhh   hhhhhh   hhhhhh   hhhhbb   hhhhhh   hhhhhh
 wwwwww   wwwwww   wwwwbb   wwwwww   ppppbb   wwwwww
@@ -97,7 +99,7 @@ nn..ss   n..sss   ooosss   ooosss   oo.sss   ooo.ss
 """)
 
 # Each of these lacks something that all of TRAIN share: the box or the signature is on the left, or the words are last.
-KEPT_OUT = _read("""
+KEPT_OUT = read_maps("""
 left     left-box   signed   words-last  mirror   bottom
 hhhhhh   hhhhhh     hhlldd   hhhhhh      hhhhhh   bbhhhh
 bbpppp   wwwwww     ppppbb   ppppbb      wwwwww   lldd..
@@ -108,7 +110,7 @@ ooosss   ooosss     sss.nn   ooosss      ssoo.n   ooosss
 """)
 
 # Place, date and box share the first row, before the words and the payee: nowhere else do they.
-DEMO = _read("""
+DEMO = read_maps("""
 counter  ledger
 hhhhhh   oohhhh
 llddbb   llddbb

@@ -25,7 +25,7 @@ def hide(
 
     `dark` covers only: in black and white a light one would look as if nothing were written.
     """
-    kind = rng.choice((_scribble, _scribble, _blot) if dark else (_scribble, _scribble, _blot, _tape, _tape, _scratch))
+    kind = rng.choice((scribble, scribble, blot) if dark else (scribble, scribble, blot, tape, tape, scratch))
     for x0, y0, x1, y1 in lines:
         share = rng.choice((1.0, rng.uniform(LEAST, 1)))
         start = x0 + (x1 - x0) * (1 - share) * rng.choice((0.0, 1.0, rng.random()))
@@ -33,7 +33,7 @@ def hide(
         kind(rng, image, box, ink, scale)
 
 
-def _scribble(
+def scribble(
     rng: random.Random, image: Image.Image, box: tuple[float, ...], ink: tuple[int, int, int], scale: float
 ) -> None:
     """A pen that went to and fro until nothing was left to be read."""
@@ -42,17 +42,16 @@ def _scribble(
     points: list[tuple[float, float]] = []
     x = x0
     while x < x1:
-        points.append(
-            (x, rng.uniform(y0, y0 + 0.2 * (y1 - y0)) if len(points) % 2 else rng.uniform(y1 - 4 * scale, y1))
-        )
+        y = rng.uniform(y0, y0 + 0.2 * (y1 - y0)) if len(points) % 2 else rng.uniform(y1 - 4 * scale, y1)
+        points.append((x, y))
         x += rng.uniform(-0.5, 2.6) * scale
     draw.line(points, fill=ink, width=max(2, round(2.2 * scale)), joint="curve")
-    for y in (0.3, 0.5, 0.7):
-        across = [(x0, y0 + y * (y1 - y0)), (x1, y0 + (y + rng.uniform(-0.1, 0.1)) * (y1 - y0))]
+    for share in (0.3, 0.5, 0.7):
+        across = [(x0, y0 + share * (y1 - y0)), (x1, y0 + (share + rng.uniform(-0.1, 0.1)) * (y1 - y0))]
         draw.line(across, fill=ink, width=max(2, round(2.4 * scale)))
 
 
-def _blot(
+def blot(
     rng: random.Random, image: Image.Image, box: tuple[float, ...], ink: tuple[int, int, int], scale: float
 ) -> None:
     """Spilt ink."""
@@ -71,7 +70,7 @@ def _blot(
         x += far * rng.uniform(0.5, 0.8)
 
 
-def _tape(
+def tape(
     rng: random.Random, image: Image.Image, box: tuple[float, ...], ink: tuple[int, int, int], scale: float
 ) -> None:
     """Correction tape, a label or a strip of paper, with an edge that throws a little shadow."""
@@ -83,7 +82,7 @@ def _tape(
     draw.polygon(corners, fill=rng.choice(((250, 250, 248), (244, 238, 214), (250, 240, 120), (205, 205, 200))))
 
 
-def _scratch(
+def scratch(
     rng: random.Random, image: Image.Image, box: tuple[float, ...], ink: tuple[int, int, int], scale: float
 ) -> None:
     """Rubbed or washed until a pale smear is left."""

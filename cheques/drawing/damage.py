@@ -86,7 +86,7 @@ def apply(rng: random.Random, image: Image.Image, damage: Damage) -> Image.Image
     if damage.blur:
         image = image.filter(ImageFilter.BoxBlur(damage.blur))
     if damage.level > 0:
-        image = _lit(rng, image, damage)
+        image = lit(rng, image, damage)
     if damage.quality is not None:
         packed = io.BytesIO()
         image.save(packed, "JPEG", quality=damage.quality)
@@ -94,28 +94,23 @@ def apply(rng: random.Random, image: Image.Image, damage: Damage) -> Image.Image
     return image.convert("RGB")
 
 
-def _lit(rng: random.Random, image: Image.Image, damage: Damage) -> Image.Image:
+def lit(rng: random.Random, image: Image.Image, damage: Damage) -> Image.Image:
     """Uneven light and folds as factors, noise as a sum; on whole images, as arrays of floats are slow."""
     columns, rows = image.size
     dim = 1 - damage.light * rng.random()
     across = np.linspace(dim, dim * (1 - damage.light), columns, dtype=np.float32)[:: rng.choice((1, -1))]
     down = np.ones(rows, np.float32)
     for _ in range(damage.folds):
-        _fold(rng, across if rng.random() < 0.7 else down)
+        light = across if rng.random() < 0.7 else down
+        at, depth = int(len(light) * rng.uniform(0.2, 0.8)), rng.uniform(0.08, 0.3)
+        # A crease is a dark line with a lighter edge.
+        light[at - 2 : at + 3] *= np.array([1 - depth / 3, 1 - depth, 1 + depth / 3, 1 + depth / 2, 1], np.float32)
+
+    def like_image(values: NDArray[np.uint8]) -> Image.Image:
+        grey = Image.fromarray(values)
+        return grey if image.mode == "L" else Image.merge("RGB", (grey, grey, grey))
+
     gain = np.outer(down, across) if damage.folds else np.broadcast_to(across, (rows, columns))
-    image = ImageChops.multiply(image, _like(image, np.minimum(gain * 255, 255).astype(np.uint8)))
+    dimmed = ImageChops.multiply(image, like_image(np.minimum(gain * 255, 255).astype(np.uint8)))
     grain = paper.grain(rng, round(damage.noise), columns, rows)
-    return ImageChops.add(image, _like(image, grain), 1, -128)
-
-
-def _like(image: Image.Image, values: NDArray[np.uint8]) -> Image.Image:
-    """Grey values as an image of the same mode."""
-    grey = Image.fromarray(values)
-    return grey if image.mode == "L" else Image.merge("RGB", (grey, grey, grey))
-
-
-def _fold(rng: random.Random, light: NDArray[np.float32]) -> None:
-    """A crease: a dark line with a lighter edge."""
-    at = int(len(light) * rng.uniform(0.2, 0.8))
-    depth = rng.uniform(0.08, 0.3)
-    light[at - 2 : at + 3] *= np.array([1 - depth / 3, 1 - depth, 1 + depth / 3, 1 + depth / 2, 1], np.float32)
+    return ImageChops.add(dimmed, like_image(grain), 1, -128)

@@ -15,6 +15,7 @@ _LAST = datetime.date(2027, 12, 31).toordinal()
 
 
 def choose_date(rng: random.Random) -> datetime.date:
+    """A day of the years 2012 to 2027."""
     return datetime.date.fromordinal(_FIRST + int(rng.random() * (_LAST - _FIRST + 1)))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cheques.drawing import captures, layouts
+from cheques.drawing.banks import banks_called
 from cheques.drawing.cheque import Drawn, draw_cheque
 from cheques.drawing.hands import hands_called
-from cheques.drawing.other_banks import banks_called
 
 TRUTH = "truth.jsonl"
 FIRST = 10**12  # pretraining draws below this: a folder never holds a cheque that was trained on
@@ -62,11 +62,13 @@ def write_folder(
     called after each cheque; the rest is as for `draw_cheque`. Raises ValueError for unknown hands, banks and kinds of
     damage, OSError where nothing can be written.
     """
+    # What is misspelt is said before anything is written.
     hands_called(hands)
     captures.check(kinds)
     if banks not in layouts.GROUPS:
         banks_called(banks)
     folder.mkdir(parents=True, exist_ok=True)
+    # By process, since two commands may write into one folder.
     unfinished = folder / f".{TRUTH}.{os.getpid()}"
     try:
         with unfinished.open("w", encoding="utf-8") as lines:

@@ -20,50 +20,58 @@ WHITE = (252, 252, 252)
 def printed_form(rng: random.Random, layout: Layout, size: tuple[int, int]) -> Image.Image:
     """One form, with its owner and numbers, RGB of `size` (width, height)."""
     scale = size[0] / NATIVE[0]
-    image = _paper(rng, layout, size)
+    image = patterned_paper(rng, layout, size)
     draw = ImageDraw.Draw(image)
 
     def text(one: Print, typeface: str, fill: Colour) -> None:
         face = font(typeface, max(5, round(one.size * scale)))
         draw.text((one.x * scale, one.y * scale), one.text, font=face, fill=fill, anchor="ls")
 
-    _border(draw, layout, size, scale)
+    draw_border(draw, layout, size, scale)
     for rule in (*layout.words, layout.payee, layout.place, layout.date):
-        _ruled(draw, rule, layout, scale)
-    _framed(draw, layout, scale)
-    left, top, side, number = layout.emblem
-    _emblem(draw, random.Random(number), left * scale, top * scale, side * scale, layout.line, layout.ink)
+        draw_rule(draw, rule, layout, scale)
+    draw_box(draw, layout, scale)
+    draw_emblem(draw, layout, scale)
     if layout.title:
         text(layout.title, layout.display, layout.ink)
     for one in layout.prints:
         text(one, layout.typeface, layout.ink)
     if layout.sign:
         text(layout.sign, layout.typeface, layout.ink)
+    begin = layout.stub[1] if layout.stub[0] == 0 else 0  # where the cheque itself begins
     if layout.crossing:
-        x = _begin(layout) + 6
+        x = begin + 6
         for offset in (0, 9):
             ends = ((x + offset) * scale, 44 * scale, (x + 38 + offset) * scale, 2 * scale)
-            draw.line(ends, fill=_mixed(layout.ink, layout.paper, 0.5), width=max(1, round(scale)))
+            draw.line(ends, fill=mixed(layout.ink, layout.paper, 0.5), width=max(1, round(scale)))
 
     dark = (40, 40, 44)
     x, y = layout.holder
     serial, account = f"{rng.randrange(10**7):07d}", f"{rng.randrange(10**11):011d}"
     owner = (*people.owner(rng, layout.country), layout.account.format(account))
+    tall = layout.holder_size
     for line, said in enumerate(owner if rng.random() < 0.8 else owner[:3]):
-        text(
-            Print(said[:34], x, y + round(1.3 * layout.holder_size * line), layout.holder_size),
-            "roboto-condensed",
-            dark,
-        )
+        text(Print(said[:34], x, y + round(1.3 * tall * line), tall), "roboto-condensed", dark)
     if at := layout.number:
         text(Print(at.text.format(serial), at.x, at.y, at.size), "roboto-condensed", dark)
-    _code_line(rng, image, layout, scale, serial)
+
+    # The line for machines at the foot of the form.
+    codes = f"{rng.randrange(10**12):012d}", f"{rng.randrange(10**11):011d}"
+    start = begin + rng.uniform(14, 60)
+    if layout.code == "cmc7":
+        line_of_code = strokes.cmc7(f":{serial}: :{codes[0]}: {codes[1]}:", scale * (0.86 if layout.stub[1] else 1))
+        image.paste((20, 20, 22), (round(start * scale), round(262 * scale)), line_of_code)
+    elif layout.code == "digits":
+        face = font("share-tech-mono", max(6, round(15 * scale)))
+        said = f"<{serial}<  {codes[0]}>  {codes[1]}+"
+        draw.text((start * scale, 277 * scale), said, font=face, fill=(20, 20, 22), anchor="ls")
     if layout.stub[1]:
-        _stub(rng, draw, layout, size, scale, serial)
+        draw_stub(rng, draw, layout, size, scale, serial)
     return image
 
 
-def _paper(rng: random.Random, layout: Layout, size: tuple[int, int]) -> Image.Image:
+def patterned_paper(rng: random.Random, layout: Layout, size: tuple[int, int]) -> Image.Image:
+    """The pattern in its colour, on paper that may change its colour downwards or to the right."""
     columns, rows = size
     pattern = paper.texture(rng, layout.pattern, columns, rows)
     if layout.second_pattern is not None:
@@ -83,26 +91,24 @@ def _paper(rng: random.Random, layout: Layout, size: tuple[int, int]) -> Image.I
 
     if layout.ground == layout.paper:
         return on(layout.paper)
-    return Image.composite(on(layout.ground), on(layout.paper), _ramp(size, layout.sideways))
+    return Image.composite(on(layout.ground), on(layout.paper), gradient(size, layout.sideways))
 
 
 @lru_cache(maxsize=8)
-def _ramp(size: tuple[int, int], sideways: bool) -> Image.Image:
+def gradient(size: tuple[int, int], sideways: bool) -> Image.Image:
+    """From 0 to 255, downwards or to the right; cached, since few sizes are drawn."""
     ramp = Image.linear_gradient("L")
     return (ramp.rotate(90) if sideways else ramp).resize(size, Image.Resampling.BILINEAR)
 
 
-def _begin(layout: Layout) -> int:
-    """Where the cheque itself begins, in pixels of native size."""
-    return layout.stub[1] if layout.stub[0] == 0 else 0
-
-
-def _mixed(one: Colour, other: Colour, share: float) -> Colour:
+def mixed(one: Colour, other: Colour, share: float) -> Colour:
+    """The first colour, and `share` of the way to the other."""
     red, green, blue = (round(a + share * (b - a)) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
-def _border(draw: ImageDraw.ImageDraw, layout: Layout, size: tuple[int, int], scale: float) -> None:
+def draw_border(draw: ImageDraw.ImageDraw, layout: Layout, size: tuple[int, int], scale: float) -> None:
+    """The frame around the form, and the line above the code line."""
     width, height = size
     thin = max(1, round(scale))
     match layout.border:
@@ -115,13 +121,14 @@ def _border(draw: ImageDraw.ImageDraw, layout: Layout, size: tuple[int, int], sc
         case "side":
             draw.rectangle((width - 7 * scale, 0, width, height), fill=layout.line)
     if layout.code != "none":
-        draw.line((0, 256 * scale, width, 256 * scale), fill=_mixed(layout.line, layout.paper, 0.6), width=thin)
+        draw.line((0, 256 * scale, width, 256 * scale), fill=mixed(layout.line, layout.paper, 0.6), width=thin)
 
 
-def _ruled(draw: ImageDraw.ImageDraw, rule: Rule, layout: Layout, scale: float) -> None:
+def draw_rule(draw: ImageDraw.ImageDraw, rule: Rule, layout: Layout, scale: float) -> None:
+    """A line to write on, in the layout's manner."""
     x0, x1, y = rule.x0 * scale, rule.x1 * scale, round((rule.y + 2.5) * scale)
     thin = max(1, round(scale))
-    soft = _mixed(layout.ink, layout.paper, 0.35)
+    soft = mixed(layout.ink, layout.paper, 0.35)
     match layout.ruled:
         case "line":
             draw.line((x0, y, x1, y), fill=soft, width=thin)
@@ -130,12 +137,12 @@ def _ruled(draw: ImageDraw.ImageDraw, rule: Rule, layout: Layout, scale: float) 
             for x in np.arange(x0, x1, step * scale).tolist():
                 draw.line((x, y, x + dash * scale, y), fill=soft, width=thin)
         case "band":
-            draw.rectangle((x0, y - 17 * scale, x1, y + 2 * scale), fill=_mixed(layout.paper, WHITE, 0.75))
+            draw.rectangle((x0, y - 17 * scale, x1, y + 2 * scale), fill=mixed(layout.paper, WHITE, 0.75))
         case "framed":
             draw.rectangle((x0 - 2, y - 19 * scale, x1, y + 3 * scale), outline=soft, width=thin)
 
 
-def _framed(draw: ImageDraw.ImageDraw, layout: Layout, scale: float) -> None:
+def draw_box(draw: ImageDraw.ImageDraw, layout: Layout, scale: float) -> None:
     """The box of the figures."""
     x0, y0, x1, y1 = (edge * scale for edge in layout.box)
     thin = max(1, round(scale))
@@ -148,7 +155,7 @@ def _framed(draw: ImageDraw.ImageDraw, layout: Layout, scale: float) -> None:
             draw.rectangle((x0, y0, x1, y1), outline=layout.ink, width=thin)
             draw.rectangle((x0 + 3, y0 + 3, x1 - 3, y1 - 3), outline=layout.line, width=thin)
         case "panel":
-            draw.rectangle((x0, y0, x1, y1), fill=_mixed(layout.paper, WHITE, 0.85), outline=layout.line, width=thin)
+            draw.rectangle((x0, y0, x1, y1), fill=mixed(layout.paper, WHITE, 0.85), outline=layout.line, width=thin)
         case "corners":
             for x, inward in ((x0, 1), (x1, -1)):
                 for y, down in ((y0, 1), (y1, -1)):
@@ -160,11 +167,12 @@ def _framed(draw: ImageDraw.ImageDraw, layout: Layout, scale: float) -> None:
                 draw.line((x, y1 - 5 * scale, x, y1), fill=layout.ink, width=thin)
 
 
-def _emblem(
-    draw: ImageDraw.ImageDraw, rng: random.Random, x: float, y: float, side: float, light: Colour, dark: Colour
-) -> None:
+def draw_emblem(draw: ImageDraw.ImageDraw, layout: Layout, scale: float) -> None:
     """A logo in a square: one or two simple shapes."""
-    colours = [light, dark, _mixed(light, dark, 0.5)]
+    left, top, size, number = layout.emblem
+    rng = random.Random(number)
+    x, y, side = left * scale, top * scale, size * scale
+    colours = [layout.line, layout.ink, mixed(layout.line, layout.ink, 0.5)]
     for inset in (0.0, rng.uniform(0.15, 0.3))[: rng.choice((1, 2, 2))]:
         a, b, c, d = x + inset * side, y + inset * side, x + (1 - inset) * side, y + (1 - inset) * side
         fill = colours.pop(rng.randrange(len(colours)))
@@ -181,8 +189,8 @@ def _emblem(
             case 4:
                 for bar in range(4):
                     high = rng.uniform(0.3, 1)
-                    left = a + bar * (c - a) / 4
-                    draw.rectangle((left, d - high * (d - b), left + 0.18 * (c - a), d), fill=fill)
+                    start = a + bar * (c - a) / 4
+                    draw.rectangle((start, d - high * (d - b), start + 0.18 * (c - a), d), fill=fill)
             case 5:
                 start = rng.uniform(0, 360)
                 draw.pieslice((a, b, c, d), start, start + rng.uniform(90, 270), fill=fill)
@@ -199,20 +207,7 @@ def _emblem(
                 draw.text(middle, letter, font=font("oswald", max(6, round(0.8 * (d - b)))), fill=fill, anchor="mm")
 
 
-def _code_line(rng: random.Random, image: Image.Image, layout: Layout, scale: float, serial: str) -> None:
-    """The line for machines at the foot of the form."""
-    codes = f"{rng.randrange(10**12):012d}", f"{rng.randrange(10**11):011d}"
-    start = _begin(layout) + rng.uniform(14, 60)
-    if layout.code == "cmc7":
-        line = strokes.cmc7(f":{serial}: :{codes[0]}: {codes[1]}:", scale * (0.86 if layout.stub[1] else 1))
-        image.paste((20, 20, 22), (round(start * scale), round(262 * scale)), line)
-    elif layout.code == "digits":
-        face = font("share-tech-mono", max(6, round(15 * scale)))
-        said = f"<{serial}<  {codes[0]}>  {codes[1]}+"
-        ImageDraw.Draw(image).text((start * scale, 277 * scale), said, font=face, fill=(20, 20, 22), anchor="ls")
-
-
-def _stub(
+def draw_stub(
     rng: random.Random, draw: ImageDraw.ImageDraw, layout: Layout, size: tuple[int, int], scale: float, serial: str
 ) -> None:
     """The part that stays in the book, torn off along: ruled for notes, and empty."""

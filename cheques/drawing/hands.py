@@ -139,6 +139,7 @@ def hands_called(which: str) -> tuple[Hand, ...]:
 
 
 def choose_hand(rng: random.Random, which: str) -> Hand:
+    """One of the hands of a group, each as often as another."""
     hands: Sequence[Hand] = hands_called(which)
     return hands[int(rng.random() * len(hands))]
 
@@ -146,17 +147,19 @@ def choose_hand(rng: random.Random, which: str) -> Hand:
 @lru_cache(maxsize=512)
 def face(name: str, xheight: int) -> ImageFont.FreeTypeFont:
     """A hand's font at the size that gives its small x this height (basic layout: the same on every machine)."""
-    return font(name, max(4, round(xheight * 100 / _xheight_per_100(name))))
+    return font(name, max(4, round(xheight * 100 / xheight_per_100(name))))
 
 
 @lru_cache(maxsize=1024)
 def font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """A bundled font at a size in pixels an em."""
+    # Raqm would kern and join where it is installed: other pixels on other machines.
     return ImageFont.truetype(str(FONTS / f"{name}.ttf"), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 @cache
-def _xheight_per_100(name: str) -> float:
+def xheight_per_100(name: str) -> float:
+    """Pixels of a small x where the font's size is 100."""
     return -font(name, 200).getbbox("x", anchor="ls")[1] / 2
 
 
@@ -167,6 +170,7 @@ def glyph(hand: Hand, xheight: int, character: str) -> Glyph:
     drawn = face(hand.name, round(size))
     left, top, right, bottom = (int(edge) for edge in drawn.getbbox(character, anchor="ls"))
     advance = drawn.getlength(character)
+    # A space has no ink.
     if right <= left or bottom <= top:
         return Glyph(np.zeros((0, 0), np.uint8), 0, 0, advance)
     mask, (offset_x, offset_y) = drawn.getmask2(character, mode="L", anchor="ls")

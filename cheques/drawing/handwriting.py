@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from cheques.drawing.hands import MASTERS, Glyph, Hand, glyph
 Ink = NDArray[np.uint8]
 """How much ink lies on each pixel, 0 to 255, shape (height, width)."""
 
-_CELL = 64  # width in pixels of one piece of the warp: short enough for a wave, long enough to be quick
-_PAD = 3
+CELL = 64  # width in pixels of one piece of the warp: short enough for a wave, long enough to be quick
+PAD = 3
+SHOUTED = re.compile(r"[A-ZÀ-ÖØ-ÞŒ]{4,}")
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,8 @@ def suited(text: str, hand: Hand) -> str:
     if hand.capitals:
         return text.upper()
     if hand.joined:
-        return _SHOUTED.sub(lambda word: word[0].capitalize(), text)
+        return SHOUTED.sub(lambda word: word[0].capitalize(), text)
     return text
-
-
-_SHOUTED = re.compile(r"[A-ZÀ-ÖØ-ÞŒ]{4,}")
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class Written:
 
 def width(text: str, hand: Hand, how: Style) -> float:
     """About how many pixels wide the text comes out, without jitter."""
-    master = _master(how.xheight)
+    master = master_size(how.xheight)
     advance = sum(glyph(hand, master, c).advance for c in text) + how.spacing * master * len(text)
     return advance * how.xheight / master * how.stretch * hand.width
 
@@ -113,16 +112,16 @@ def write(
 ) -> Written:
     """Writes one line in an area of `size` (width, height) from `at` on the baseline; smaller if it must be."""
     columns, rows = size
-    master = _master(how.xheight)
-    canvas, baseline, length = _letters(rng, text, hand, how, master)
-    y_scale = how.xheight / master
-    y_scale = min(y_scale, (rows - 2) / max(1, canvas.shape[0] - 2 * _PAD))
-    x_scale = y_scale * how.stretch * hand.width
-    x_scale = min(x_scale, (columns - at[0] - 3) / max(1.0, length))
+    master = master_size(how.xheight)
+    # Letters are put together once at a master size, then bent and scaled in one step, which keeps strokes smooth.
+    canvas, baseline, length = letters(rng, text, hand, how, master)
+    # Never higher or wider than the area, and never much higher than wide.
+    y_scale = min(how.xheight / master, (rows - 2) / max(1, canvas.shape[0] - 2 * PAD))
+    x_scale = min(y_scale * how.stretch * hand.width, (columns - at[0] - 3) / max(1.0, length))
     y_scale = min(y_scale, 1.6 * x_scale)
-    y = min(max(at[1], (baseline - _PAD) * y_scale + 1), rows - (canvas.shape[0] - baseline - _PAD) * y_scale - 1)
+    y = min(max(at[1], (baseline - PAD) * y_scale + 1), rows - (canvas.shape[0] - baseline - PAD) * y_scale - 1)
     reach = canvas.shape[1] * x_scale + abs(how.slant) * rows
-    ends = np.linspace(max(0.0, at[0] - 8), min(columns, at[0] + reach + 4), max(2, int(reach / _CELL) + 2))
+    ends = np.linspace(max(0.0, at[0] - 8), min(columns, at[0] + reach + 4), max(2, int(reach / CELL) + 2))
     xs = np.unique(np.round(ends).astype(int))
     amplitude = how.wave * how.xheight
     heights = [y - how.tilt * (x - at[0]) + amplitude * rng.uniform(-1, 1) for x in xs]
@@ -135,7 +134,7 @@ def write(
 
     def source(x: float, row: float, height: float) -> tuple[float, float]:
         lean = how.slant * (height - row)
-        return (x - at[0] - lean) / x_scale + _PAD, baseline + (row - height) / y_scale
+        return (x - at[0] - lean) / x_scale + PAD, baseline + (row - height) / y_scale
 
     mesh = []
     for x0, x1, h0, h1 in zip(xs, xs[1:], heights, heights[1:], strict=False):
@@ -143,18 +142,20 @@ def write(
         mesh.append(((int(x0), 0, int(x1), rows), corners))
     flat = Image.fromarray(canvas)
     ink = np.asarray(flat.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR))
-    top = y - (baseline - _PAD) * y_scale
-    bottom = y + (canvas.shape[0] - baseline - _PAD) * y_scale
+    top = y - (baseline - PAD) * y_scale
+    bottom = y + (canvas.shape[0] - baseline - PAD) * y_scale
     box = (int(at[0]), max(0, int(top)), min(columns, int(at[0] + length * x_scale + 1)), min(rows, int(bottom + 1)))
-    return Written(_pressed(rng, ink, how, master * x_scale), box)
+    return Written(pressed(rng, ink, how, master * x_scale), box)
 
 
-def _master(xheight: float) -> int:
+def master_size(xheight: float) -> int:
+    """The size of glyphs to scale down from."""
     return next((m for m in MASTERS if m >= 1.6 * xheight), MASTERS[-1])
 
 
-def _letters(rng: random.Random, text: str, hand: Hand, how: Style, master: int) -> tuple[Ink, int, float]:
+def letters(rng: random.Random, text: str, hand: Hand, how: Style, master: int) -> tuple[Ink, int, float]:
     """All glyphs side by side at master size: canvas, row of the baseline, length up to the last pen position."""
+    # Joined letters bear little change of place before the joins break.
     spacing = how.spacing * master * (0.3 if hand.joined else 1)
     jitter = how.spacing_jitter * master * (0.25 if hand.joined else 1)
     bounce = how.bounce * master * (0.6 if hand.joined else 1)
@@ -171,47 +172,37 @@ def _letters(rng: random.Random, text: str, hand: Hand, how: Style, master: int)
     right = max((at + shape.ink.shape[1] for shape, at, _ in placed), default=1)
     top = min((row for _, _, row in placed), default=-1)
     bottom = max((row + shape.ink.shape[0] for shape, _, row in placed), default=1)
-    canvas = np.zeros((bottom - top + 2 * _PAD, right - left + 2 * _PAD), np.uint8)
+    canvas = np.zeros((bottom - top + 2 * PAD, right - left + 2 * PAD), np.uint8)
     for shape, at, row in placed:
         height, across = shape.ink.shape
-        area = canvas[row - top + _PAD : row - top + _PAD + height, at - left + _PAD : at - left + _PAD + across]
+        area = canvas[row - top + PAD : row - top + PAD + height, at - left + PAD : at - left + PAD + across]
         np.maximum(area, shape.ink, out=area)
     if how.weight > 1.25:
         canvas[:, 1:] = np.maximum(canvas[:, 1:], canvas[:, :-1])
-    return canvas, _PAD - top, float(right - left)
+    return canvas, PAD - top, float(right - left)
 
 
-def _pressed(rng: random.Random, ink: Ink, how: Style, unit: float) -> Ink:
+def pressed(rng: random.Random, ink: Ink, how: Style, unit: float) -> Ink:
     """The ink with the pen's weight as a gamma and its pressure as a slow wave along the line."""
+    # Above 12 pixels strokes are thick enough as they are.
     thickness = max(0.45, 1.25 - 0.6 * (how.weight - 1)) if unit < 12 else 1.0
-    table = _gamma(round(thickness * 20))
-    pressed = table[ink]
+    inked = gamma(round(thickness * 20))[ink]
+    rows, columns = ink.shape
     if how.pressure < 0.995:
         knots = [rng.uniform(how.pressure, 1) for _ in range(7)]
-        columns = ink.shape[1]
         along = np.interp(np.arange(columns), np.linspace(0, columns, 7), knots)
-        pressed = (pressed * along.astype(np.float32)).astype(np.uint8)
-    if how.breaks:
-        _break(rng, pressed, how)
-    return pressed
-
-
-def _break(rng: random.Random, ink: Ink, how: Style) -> None:
-    """Short gaps where the pen slid: never wide or high enough to take a letter away."""
-    rows, columns = ink.shape
-    unit = how.xheight
+        inked = (inked * along.astype(np.float32)).astype(np.uint8)
+    # Short gaps where the pen slid: never wide or high enough to take a letter away.
     for _ in range(round(how.breaks * columns / 100)):
         x, y = int(rng.random() * columns), int(rng.random() * rows)
-        wide, high = max(1, round(unit * rng.uniform(0.1, 0.3))), max(1, round(unit * rng.uniform(0.3, 0.9)))
-        ink[y : y + high, x : x + wide] //= rng.choice((2, 3, 6))
+        wide = max(1, round(how.xheight * rng.uniform(0.1, 0.3)))
+        high = max(1, round(how.xheight * rng.uniform(0.3, 0.9)))
+        inked[y : y + high, x : x + wide] //= rng.choice((2, 3, 6))
+    return inked
 
 
-_GAMMAS: dict[int, Ink] = {}
-
-
-def _gamma(twentieths: int) -> Ink:
+@cache
+def gamma(twentieths: int) -> Ink:
     """A table from ink to ink: the grey edges of strokes darker (below 20) or lighter (above)."""
-    if twentieths not in _GAMMAS:
-        level = np.arange(256) / 255
-        _GAMMAS[twentieths] = np.round(255 * level ** (twentieths / 20 * 0.75)).astype(np.uint8)
-    return _GAMMAS[twentieths]
+    level = np.arange(256) / 255
+    return np.round(255 * level ** (twentieths / 20 * 0.75)).astype(np.uint8)

@@ -100,7 +100,7 @@ def layout(group: str, number: int) -> Layout:
     composition = among[number % len(among)] if group == "demo" else rng.choice(among)
     if rng.random() < 0.15:
         composition = composition.on_one_line()
-    return _Typesetter(rng, group, composition).set()
+    return Typesetter(rng, group, composition).set()
 
 
 def choose_layout(rng: random.Random, group: str) -> Layout:
@@ -108,7 +108,7 @@ def choose_layout(rng: random.Random, group: str) -> Layout:
     return layout(group, rng.randrange(NUMBERS.get(group, 1)))
 
 
-class _Typesetter:
+class Typesetter:
     """Sets one form: keeps the dice, the languages and the typeface, collects what is printed."""
 
     def __init__(self, rng: random.Random, group: str, composition: Composition):
@@ -138,6 +138,7 @@ class _Typesetter:
             swapped = self.rng.random() < 0.25
             parts = [part for part in ((other, text) if swapped else (text, other)) if part]
             text = joint.join(dict.fromkeys(parts))
+        # {0} stays, for the number that each cheque has of its own.
         return text.format("{0}", country=self.country.name, town=self.town)
 
     def length(self, text: str, size: float, typeface: str = "") -> float:
@@ -149,6 +150,7 @@ class _Typesetter:
         return min(size, max(4.5, size * room / max(1.0, self.length(text, size, typeface))))
 
     def set(self) -> Layout:
+        """The whole form, field by field."""
         rng = self.rng
         left, right = rng.randint(12, 24), NATIVE[0] - rng.randint(10, 22)
         stub = 0, 0
@@ -162,20 +164,35 @@ class _Typesetter:
         bottom = 242 if code != "none" else 268
         rooms = self.composition.rectangles(rng, (left, rng.uniform(6, 12), right, bottom))
 
-        words = [self._rule(rooms["w"], "words", lead=0.2)]
+        words = [self.rule(rooms["w"], "words", lead=0.2)]
         if "m" in rooms:
-            words.append(self._rule(rooms["m"], "", lead=0))
-        payee = self._rule(rooms["p"], "payee", lead=0.6)
-        place = self._rule(rooms["l"], "place", lead=0.85, short=True)
-        date = self._rule(rooms["d"], "date", lead=0.85, short=True)
-        box, indent, sign = self._box(rooms["b"])
-        signature = self._signature(rooms["s"])
+            words.append(self.rule(rooms["m"], "", lead=0))
+        payee = self.rule(rooms["p"], "payee", lead=0.6)
+        place = self.rule(rooms["l"], "place", lead=0.85, short=True)
+        date = self.rule(rooms["d"], "date", lead=0.85, short=True)
+        box, indent, sign = self.box(rooms["b"])
+        signature = self.signature(rooms["s"])
         holder = round(rooms["o"][0]) + rng.randint(0, 12), round(rooms["o"][1]) + 9
         name = people.bank(rng, rng.choice((FRENCH, self.second or FRENCH))["bank"])
-        title, emblem = self._head(rooms["h"], name)
+        title, emblem = self.head(rooms["h"], name)
+
         if "n" in rooms:
-            self._small_print(rooms["n"])
-        number = self._number(title, left, bottom, right)
+            x0, y0, x1, y1 = rooms["n"]
+            lines = [self.said("payable"), f"Tél. {rng.randint(1, 9):02d} {rng.randint(0, 99):02d} 00 00 00"]
+            lines += [self.town, "Chèque non endossable", f"Agence {rng.randint(1, 9999):04d}"]
+            rng.shuffle(lines)
+            for line, text in enumerate(lines[: max(1, int((y1 - y0 - 4) / 10))]):
+                size = self.fitting(text, 7.5, x1 - x0 - 4)
+                self.prints.append(Print(text, round(x0), round(y0 + 9 + 10 * line), size))
+
+        # The cheque's number stands below everything, or at the top right where nothing else does.
+        text = self.said("number")
+        long = self.length(text.format("0000000"), 8)
+        end = title.x + self.length(title.text, title.size, self.display)
+        if set(self.composition.rows[0]) == {"h"} and end < right - long and rng.random() < 0.5:
+            number = Print(text, round(right - long), 16, 8)
+        else:
+            number = Print(text, round(rng.choice((left, (left + right) / 2, right - long))), round(bottom + 9), 8)
 
         base = Layout(
             name, "", (0, 0, 0), (0, 0, 0), rng.choice(self.style.textures), self.typeface,
@@ -190,9 +207,9 @@ class _Typesetter:
             holder_size=rng.uniform(6.8, 8.6), code=code, stub=stub,
             border=rng.choices(("", "line", "double", "band", "side"), (60, 12, 8, 12, 8))[0],
         )  # fmt: skip
-        return _coloured(rng, base, self.style)
+        return coloured(rng, base, self.style)
 
-    def _rule(self, room: Rectangle, key: str, *, lead: float, short: bool = False) -> Rule:
+    def rule(self, room: Rectangle, key: str, *, lead: float, short: bool = False) -> Rule:
         """The rule at the foot of a room, its printed words before it (in `lead` of all cases), above or below."""
         x0, y0, x1, y1 = room
         y = round(y1 - self.rng.uniform(6, 8.5))
@@ -206,11 +223,11 @@ class _Typesetter:
             return Rule(round(x0 + self.length(text, size)) + 4, end, y)
         size = self.fitting(text, 0.82 * size, 0.9 * (x1 - x0))
         above = key == "words" or self.rng.random() < 0.75
-        # Above the writing where the room is high enough, else at its upper edge, where tall letters cross it.
+        # Above the writing where the room is high enough, otherwise at its upper edge, where tall letters cross it.
         self.prints.append(Print(text, round(x0), max(round(y0 + size), y - 19) if above else y + 9, size))
         return Rule(round(x0), end, y)
 
-    def _box(self, room: Rectangle) -> tuple[tuple[int, int, int, int], int, Print | None]:
+    def box(self, room: Rectangle) -> tuple[tuple[int, int, int, int], int, Print | None]:
         """The box of the figures, from where in it one writes, and the printed currency beside or inside it."""
         rng = self.rng
         x0, y0, x1, y1 = room
@@ -235,7 +252,7 @@ class _Typesetter:
         sign = Print(text, round(x), round(top + tall * 0.5 + size * 0.35), size)
         return box, round(beside) + 5 if where == "inside" else 4, sign
 
-    def _signature(self, room: Rectangle) -> tuple[int, int, int, int]:
+    def signature(self, room: Rectangle) -> tuple[int, int, int, int]:
         rng = self.rng
         x0, y0, x1, y1 = room
         wide = min(x1 - x0 - 4, rng.uniform(150, 230))
@@ -247,7 +264,7 @@ class _Typesetter:
             self.prints.append(Print(label, round(at), round(y0 + size + 1), size))
         return round(left), round(y0 + 4), round(left + wide), round(y1 - 2)
 
-    def _head(self, room: Rectangle, name: str) -> tuple[Print, tuple[int, int, int, int]]:
+    def head(self, room: Rectangle, name: str) -> tuple[Print, tuple[int, int, int, int]]:
         """The bank's name and its logo, with a second line below where there is room."""
         rng = self.rng
         x0, y0, x1, y1 = room
@@ -264,27 +281,8 @@ class _Typesetter:
             self.prints.append(Print(below, title.x, title.y + 10, self.fitting(below, 7, x1 - title.x)))
         return title, emblem
 
-    def _small_print(self, room: Rectangle) -> None:
-        rng = self.rng
-        x0, y0, x1, y1 = room
-        lines = [self.said("payable"), f"Tél. {rng.randint(1, 9):02d} {rng.randint(0, 99):02d} 00 00 00"]
-        lines += [self.town, "Chèque non endossable", f"Agence {rng.randint(1, 9999):04d}"]
-        rng.shuffle(lines)
-        for line, text in enumerate(lines[: max(1, int((y1 - y0 - 4) / 10))]):
-            self.prints.append(Print(text, round(x0), round(y0 + 9 + 10 * line), self.fitting(text, 7.5, x1 - x0 - 4)))
 
-    def _number(self, title: Print, left: float, bottom: float, right: float) -> Print:
-        """Where the cheque's number is printed: below everything, or at the top right where nothing else is."""
-        text = self.said("number")
-        long = self.length(text.format("0000000"), 8)
-        end = title.x + self.length(title.text, title.size, self.display)
-        alone = set(self.composition.rows[0]) == {"h"} and end < right - long
-        if alone and self.rng.random() < 0.5:
-            return Print(text, round(right - long), 16, 8)
-        return Print(text, round(self.rng.choice((left, (left + right) / 2, right - long))), round(bottom + 9), 8)
-
-
-def _coloured(rng: random.Random, plain: Layout, style: PrintStyle) -> Layout:
+def coloured(rng: random.Random, plain: Layout, style: PrintStyle) -> Layout:
     """The layout in its colours: paper, the pattern's lines, and the printed words."""
     low, high = rng.choices(style.hues, [high - low for low, high in style.hues])[0]
     hue = rng.uniform(low, high)

@@ -7,7 +7,6 @@ import string
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from cheques.drawing import amounts, dates, names, paper
@@ -66,46 +65,37 @@ def draw_line(
     larger = rng.uniform(1, 1.35) if len(said) < 20 else 1.0
     how = style(rng, difficulty, xheight=0.27 * rows * (1 + difficulty * (larger - 1)))
     margin = round(columns * 0.015) + (int(rng.random() * 0.03 * columns * difficulty))
-    said = _fit(rng, said, hand, how.xheight, width(said, hand, how) / max(1, columns - margin - 6))
-    baseline = rows * (0.68 + difficulty * rng.uniform(-0.07, 0.07))
-    ink = write(rng, said, hand, how, size, (margin, baseline)).ink
-    return Image.fromarray(_on_paper(rng, ink, baseline, difficulty)), said
-
-
-def _fit(rng: random.Random, text: str, hand: Hand, xheight: float, overfull: float) -> str:
-    """The text, or as many of its words as may be written without shrinking letters below two thirds of their size."""
-    allowed = max(1.0, min(1.35, xheight / 6.2))
-    while overfull > allowed and " " in text:
-        kept = text.split(" ")
-        kept = kept[1:] if rng.random() < 0.5 else kept[:-1]
-        shorter = " ".join(kept)
-        overfull *= len(shorter) / len(text)
-        text = shorter
-    return text
-
-
-def in_some_case(rng: random.Random, text: str, hand: Hand) -> str:
-    """An amount in words as it is begun: small, with a capital, or all in capitals (never in joined hands)."""
-    chance = rng.random()
-    if not hand.joined:
-        text = text.replace("cfa", "CFA")
-    if chance < 0.35:
-        return text[0].upper() + text[1:]
-    return text.upper() if chance < 0.42 and not hand.joined else text
-
-
-def _on_paper(rng: random.Random, ink: NDArray[np.uint8], baseline: float, difficulty: float) -> NDArray[np.uint8]:
-    rows, columns = ink.shape
+    # As many words as may be written without shrinking letters below two thirds of their size.
+    overfull, allowed = width(said, hand, how) / max(1, columns - margin - 6), max(1.0, min(1.35, how.xheight / 6.2))
+    while overfull > allowed and " " in said:
+        kept = said.split(" ")
+        shorter = " ".join(kept[1:] if rng.random() < 0.5 else kept[:-1])
+        overfull *= len(shorter) / len(said)
+        said = shorter
     d = difficulty
+    baseline = rows * (0.68 + d * rng.uniform(-0.07, 0.07))
+    ink = write(rng, said, hand, how, size, (margin, baseline)).ink
+
     sheet = paper.strip(rng, columns, rows, level=250 - d * rng.uniform(0, 45), contrast=d * rng.uniform(0, 34))
     if rng.random() < 0.7 * d:
         row = min(rows - 2, round(baseline + rng.uniform(1, 4)))
         sheet[row] *= rng.uniform(0.45, 0.85)
     darkness = 20 + d * rng.uniform(-20, 70)
+    # Ink covers paper by as much as there is of it.
     cover = ink.astype(np.float32) * np.float32(1 / 255)
     sheet += cover * (darkness - sheet)
     if rng.random() < 0.35 * d:
         sheet = paper.blurred(sheet, rng.uniform(0.15, 0.5))
     if d > 0:
         sheet += paper.noise(rng, columns, rows) * np.float32(d * rng.uniform(0, 9))
-    return np.clip(sheet, 0, 255, out=sheet).astype(np.uint8)
+    return Image.fromarray(np.clip(sheet, 0, 255, out=sheet).astype(np.uint8)), said
+
+
+def in_some_case(rng: random.Random, text: str, hand: Hand) -> str:
+    """An amount in words in small letters, with a capital first, or in capitals (never in joined hands)."""
+    chance = rng.random()
+    if not hand.joined:
+        text = text.replace("cfa", "CFA")
+    if chance < 0.35:
+        return text[0].upper() + text[1:]
+    return text.upper() if chance < 0.42 and not hand.joined else text

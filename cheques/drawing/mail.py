@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from cheques.drawing.banks import BANKS
+from cheques.drawing.banks import BANKS, OTHER_BANKS
 from cheques.drawing.cheque import Drawn, draw_cheque
 from cheques.drawing.hands import SEEN
-from cheques.drawing.other_banks import OTHER_BANKS
 
 Kind = Literal["common", "other", "tail"]
 SHARES: dict[Kind, float] = {"common": 0.6, "other": 0.25, "tail": 0.15}
 COMMON = (BANKS[0].name, OTHER_BANKS[1].name)  # one that the shipped model knows, one that it has never seen
+OTHER = tuple(bank.name for bank in BANKS[1:])
+TAIL = tuple(bank.name for bank in OTHER_BANKS if bank.name not in COMMON)
 EASY = tuple(hand.name for hand in SEEN if not hand.joined and not hand.capitals)[:6]
 TWICE = 0.1  # share that is written like a cheque before it, by the same person on the same day
 FIRST = 2 * 10**12  # beyond the seeds of pretraining and of folders
@@ -40,15 +41,11 @@ def mail(seed: int, count: int, kinds: tuple[Kind, ...] = ()) -> Iterator[Piece]
         if before and not kinds and rng.random() < TWICE:
             own, kind = rng.choice(before)
         before.append((own, kind))
-        yield Piece(f"{seed}-{number:04d}", kind, _drawn(own, kind, damage))
-
-
-def _drawn(seed: int, kind: Kind, damage: float) -> Drawn:
-    if kind == "common":
-        hand = EASY[seed % len(EASY)]
-        return draw_cheque(seed, banks=COMMON, hand=hand, damage=damage)
-    if kind == "other":
-        return draw_cheque(seed, "seen", banks=[bank.name for bank in BANKS[1:]], damage=damage)
-    return draw_cheque(
-        seed, "unseen", banks=[bank.name for bank in OTHER_BANKS if bank.name not in COMMON], damage=damage
-    )
+        match kind:
+            case "common":
+                drawn = draw_cheque(own, banks=COMMON, hand=EASY[own % len(EASY)], damage=damage)
+            case "other":
+                drawn = draw_cheque(own, "seen", banks=OTHER, damage=damage)
+            case "tail":
+                drawn = draw_cheque(own, "unseen", banks=TAIL, damage=damage)
+        yield Piece(f"{seed}-{number:04d}", kind, drawn)

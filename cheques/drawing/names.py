@@ -8,42 +8,44 @@ import re
 from pathlib import Path
 
 LISTS = json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
-_ELIDED = re.compile(r"\bde (?=[AEÉIOU])")
+ELIDED = re.compile(r"\bde (?=[AEÉIOU])")
 TOWNS: dict[str, list[str]] = LISTS["towns"]
 
 
-def _pick(rng: random.Random, among: list[str]) -> str:
+def pick(rng: random.Random, among: list[str]) -> str:
     return among[int(rng.random() * len(among))]
 
 
 def made_up(rng: random.Random) -> str:
     """A word that looks French and is in no list: one to three syllables and an ending."""
     syllables = 1 + int(rng.random() * 2.2)
-    word = "".join(_pick(rng, LISTS["onsets"]) + _pick(rng, LISTS["vowels"]) for _ in range(syllables))
-    word += _pick(rng, ["l", "r", "m", "n", "d", "t", "b", "g", "v", "ss", "ll", "nn"])
+    word = "".join(pick(rng, LISTS["onsets"]) + pick(rng, LISTS["vowels"]) for _ in range(syllables))
+    word += pick(rng, ["l", "r", "m", "n", "d", "t", "b", "g", "v", "ss", "ll", "nn"])
     word += (
-        _pick(rng, LISTS["endings"]) if rng.random() < 0.8 else _pick(rng, LISTS["vowels"]) + _pick(rng, LISTS["codas"])
+        pick(rng, LISTS["endings"]) if rng.random() < 0.8 else pick(rng, LISTS["vowels"]) + pick(rng, LISTS["codas"])
     )
     return word[0].upper() + word[1:]
 
 
 def last_name(rng: random.Random) -> str:
+    """A family name; three in ten exist."""
     chance = rng.random()
     if chance < 0.3:
-        return _pick(rng, LISTS["last"])
+        return pick(rng, LISTS["last"])
     if chance < 0.36:
         return "Le " + made_up(rng)
     if chance < 0.4:
         return "D'" + made_up(rng)
     if chance < 0.46:
-        return made_up(rng) + "-" + _pick(rng, LISTS["last"])
+        return made_up(rng) + "-" + pick(rng, LISTS["last"])
     return made_up(rng)
 
 
 def person(rng: random.Random) -> str:
-    first, last = _pick(rng, LISTS["first"]) if rng.random() < 0.6 else made_up(rng), last_name(rng)
+    """Somebody as one writes a name on a cheque."""
+    first, last = pick(rng, LISTS["first"]) if rng.random() < 0.6 else made_up(rng), last_name(rng)
     if rng.random() < 0.1:
-        first += "-" + _pick(rng, LISTS["first"])
+        first += "-" + pick(rng, LISTS["first"])
     if rng.random() < 0.15:
         last = last.upper()
     forms = [
@@ -57,26 +59,28 @@ def person(rng: random.Random) -> str:
         f"Melle {last}",
         f"{first[0]}. {last}",
     ]
-    return _pick(rng, forms)
+    return pick(rng, forms)
 
 
 def company(rng: random.Random) -> str:
-    form = _pick(rng, LISTS["companies"])
-    name: str = form.format(last=last_name(rng), made=made_up(rng), town=_pick(rng, TOWNS["EUR"]))
-    return _ELIDED.sub("d'", name.replace(" de Le ", " du ").replace(" à Le ", " au "))
+    """A firm, an association or an authority."""
+    form = pick(rng, LISTS["companies"])
+    name: str = form.format(last=last_name(rng), made=made_up(rng), town=pick(rng, TOWNS["EUR"]))
+    # As French elides and joins: d'Ambert, du Havre, au Mans.
+    return ELIDED.sub("d'", name.replace(" de Le ", " du ").replace(" à Le ", " au "))
 
 
 def payee(rng: random.Random) -> str:
     """Whom a cheque is made out to."""
     if rng.random() < 0.03:
-        return _pick(rng, ["moi-même", "Moi-même"])
+        return pick(rng, ["moi-même", "Moi-même"])
     return company(rng) if rng.random() < 0.38 else person(rng)
 
 
 def town(rng: random.Random, currency: str = "EUR") -> str:
     """Where a cheque is written: half the towns exist."""
     if rng.random() < 0.5:
-        return _pick(rng, TOWNS.get(currency, TOWNS["EUR"]))
+        return pick(rng, TOWNS.get(currency, TOWNS["EUR"]))
     word = made_up(rng)
     chance = rng.random()
     if chance < 0.12:
@@ -92,14 +96,7 @@ def town(rng: random.Random, currency: str = "EUR") -> str:
 
 def address(rng: random.Random) -> tuple[str, str, str]:
     """The account holder's printed lines: name, street, postcode and town. None of it exists."""
-    place = _pick(rng, TOWNS["EUR"]).upper()
-    street = f"{1 + int(rng.random() * 180)} {_pick(rng, LISTS['streets'])}"
-    return (f"{_pick(rng, ['M.', 'MME', 'M. OU MME'])} {person_name(rng)}", street, f"{postcode(rng)} {place}")
-
-
-def person_name(rng: random.Random) -> str:
-    return f"{made_up(rng)} {_pick(rng, LISTS['first'])}".upper()
-
-
-def postcode(rng: random.Random) -> str:
-    return f"{1000 + int(rng.random() * 94000):05d}"
+    place = pick(rng, TOWNS["EUR"]).upper()
+    street = f"{1 + int(rng.random() * 180)} {pick(rng, LISTS['streets'])}"
+    name = f"{pick(rng, ['M.', 'MME', 'M. OU MME'])} {made_up(rng)} {pick(rng, LISTS['first'])}".upper()
+    return name, street, f"{1000 + int(rng.random() * 94000):05d} {place}"

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cheques.drawing import patterns
+from cheques.drawing.patterns import TALL, WIDE
 
 Sheet = NDArray[np.float32]
 """Grey values from 0 to 255, shape (height, width)."""
 Grid = TypeVar("Grid", NDArray[np.float32], NDArray[np.uint8])
 
-_TALL, _WIDE = 384, 1280
 PATTERNS = 12
 
 
@@ -23,29 +23,30 @@ PATTERNS = 12
 def guilloche(number: int) -> Sheet:
     """One of the security patterns: fine interlaced waves from 0 (paper) to 1 (line), larger than any cheque."""
     rng = np.random.default_rng(1000 + number)
-    y, x = np.mgrid[0:_TALL, 0:_WIDE].astype(np.float32)
-    pattern = np.zeros((_TALL, _WIDE), np.float32)
+    y, x = np.mgrid[0:TALL, 0:WIDE].astype(np.float32)
+    pattern = np.zeros((TALL, WIDE), np.float32)
     for _ in range(2 + number % 2):
         period, swing, length = rng.uniform(5, 12), rng.uniform(3, 16), rng.uniform(40, 160)
         angle = rng.uniform(-0.9, 0.9)
         along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-        phase = (
-            across + swing * np.sin(along * (2 * np.pi / length)) + 4 * np.sin(along * (2 * np.pi / (length * 0.37)))
-        )
+        phase = across + swing * np.sin(along * (2 * np.pi / length))
+        phase = phase + 4 * np.sin(along * (2 * np.pi / (length * 0.37)))
         wave = np.cos(phase * (2 * np.pi / period))
         pattern = np.maximum(pattern, np.clip((wave - 0.55) / 0.45, 0, 1))
     return pattern
 
 
 @cache
-def _noise() -> Sheet:
-    return np.random.default_rng(7).standard_normal((_TALL, _WIDE), dtype=np.float32)
+def noise_sheet() -> Sheet:
+    """Noise of mean 0 and deviation 1, larger than any cheque."""
+    return np.random.default_rng(7).standard_normal((TALL, WIDE), dtype=np.float32)
 
 
-def _crop(rng: random.Random, sheet: Grid, columns: int, rows: int) -> Grid:
+def cropped(rng: random.Random, sheet: Grid, columns: int, rows: int) -> Grid:
     """A random part of a sheet; one larger than the sheet repeats it."""
-    if rows > _TALL // 2 or columns > _WIDE // 2:
-        sheet = np.tile(sheet, (-(-2 * rows // _TALL), -(-2 * columns // _WIDE)))
+    # A crop that fills most of a sheet would always look the same: the sheet is repeated.
+    if rows > TALL // 2 or columns > WIDE // 2:
+        sheet = np.tile(sheet, (-(-2 * rows // TALL), -(-2 * columns // WIDE)))
     top = int(rng.random() * (sheet.shape[0] - rows))
     left = int(rng.random() * (sheet.shape[1] - columns))
     return sheet[top : top + rows, left : left + columns]
@@ -53,38 +54,40 @@ def _crop(rng: random.Random, sheet: Grid, columns: int, rows: int) -> Grid:
 
 def strip(rng: random.Random, columns: int, rows: int, level: float, contrast: float) -> Sheet:
     """Paper of a grey level with a guilloche darker by `contrast`, its own to write on."""
-    pattern = _crop(rng, guilloche(int(rng.random() * PATTERNS)), columns, rows)
+    pattern = cropped(rng, guilloche(int(rng.random() * PATTERNS)), columns, rows)
     return np.float32(level) - np.float32(contrast) * pattern
 
 
 def pattern(rng: random.Random, number: int, columns: int, rows: int) -> NDArray[np.uint8]:
     """A random part of a guilloche as steps from 0 (paper) to 255 (line)."""
-    return _crop(rng, _steps(number % PATTERNS), columns, rows).copy()
+    return cropped(rng, guilloche_steps(number % PATTERNS), columns, rows).copy()
 
 
 @cache
-def _steps(number: int) -> NDArray[np.uint8]:
+def guilloche_steps(number: int) -> NDArray[np.uint8]:
+    """A guilloche as steps from 0 (paper) to 255 (line)."""
     return (guilloche(number) * 255).astype(np.uint8)
 
 
 def texture(rng: random.Random, number: int, columns: int, rows: int) -> NDArray[np.uint8]:
     """A random part of a pattern of `cheques.drawing.patterns`, as steps from 0 (paper) to 255 (line)."""
-    return _crop(rng, _steps(number) if number < PATTERNS else patterns.steps(number), columns, rows).copy()
+    return cropped(rng, guilloche_steps(number) if number < PATTERNS else patterns.steps(number), columns, rows).copy()
 
 
 def noise(rng: random.Random, columns: int, rows: int) -> Sheet:
     """Noise of mean 0 and deviation 1; not to be written on."""
-    return _crop(rng, _noise(), columns, rows)
+    return cropped(rng, noise_sheet(), columns, rows)
 
 
 @lru_cache(maxsize=16)
-def _grains(deviation: int) -> NDArray[np.uint8]:
-    return np.clip(128 + deviation * _noise(), 0, 255).astype(np.uint8)
+def grain_sheet(deviation: int) -> NDArray[np.uint8]:
+    """The noise around 128, as steps of grey."""
+    return np.clip(128 + deviation * noise_sheet(), 0, 255).astype(np.uint8)
 
 
 def grain(rng: random.Random, deviation: int, columns: int, rows: int) -> NDArray[np.uint8]:
     """Noise around 128, as steps of grey."""
-    return np.ascontiguousarray(_crop(rng, _grains(deviation), columns, rows))
+    return np.ascontiguousarray(cropped(rng, grain_sheet(deviation), columns, rows))
 
 
 def blurred(sheet: Sheet, amount: float) -> Sheet:

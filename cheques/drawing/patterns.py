@@ -12,36 +12,36 @@ from PIL import Image, ImageDraw
 from cheques.drawing.hands import font
 
 Grid = NDArray[np.float32]
-TALL, WIDE = 384, 1280
+TALL, WIDE = 384, 1280  # pixels, more than any cheque has
 
 
-def _screen(x: Grid, y: Grid) -> Grid:
+def screen(x: Grid, y: Grid) -> Grid:
     return np.asarray(np.clip(1.2 - np.hypot((x + 3 * (y // 6 % 2)) % 6 - 3, y % 6 - 3) / 1.6, 0, 1), np.float32)
 
 
-def _hatch(x: Grid, y: Grid) -> Grid:
+def hatch(x: Grid, y: Grid) -> Grid:
     return np.asarray(0.8 * np.maximum((x + y) % 7 < 1, (x - y) % 7 < 1), np.float32)
 
 
-def _waves(x: Grid, y: Grid) -> Grid:
+def waves(x: Grid, y: Grid) -> Grid:
     return np.asarray(np.clip(np.cos((y + 4 * np.sin(x / 23)) * (2 * np.pi / 5)) * 2 - 1, 0, 1), np.float32)
 
 
-def _stripes(x: Grid, y: Grid) -> Grid:
+def stripes(x: Grid, y: Grid) -> Grid:
     return np.asarray(0.3 + 0.3 * np.sin((x + 0.6 * y) / 29) + 0.4 * ((x + 0.6 * y) % 5 < 1), np.float32)
 
 
-def _clouds(x: Grid, y: Grid) -> Grid:
+def clouds(x: Grid, y: Grid) -> Grid:
     return np.asarray(
         0.5 + 0.25 * np.sin(x / 67 + 2 * np.sin(y / 41)) + 0.25 * np.sin(y / 37 + 2 * np.sin(x / 89)), np.float32
     )
 
 
-def _blank(x: Grid, y: Grid) -> Grid:
+def blank(x: Grid, y: Grid) -> Grid:
     return np.zeros_like(x)
 
 
-def _petals(number: int, size: int, spokes: int, pitch: float) -> Callable[[Grid, Grid], Grid]:
+def petals(number: int, size: int, spokes: int, pitch: float) -> Callable[[Grid, Grid], Grid]:
     """Rosettes on a grid: rings that swing in and out as one goes round."""
 
     def drawn(x: Grid, y: Grid) -> Grid:
@@ -54,7 +54,7 @@ def _petals(number: int, size: int, spokes: int, pitch: float) -> Callable[[Grid
     return drawn
 
 
-def _scales(size: int) -> Callable[[Grid, Grid], Grid]:
+def scales(size: int) -> Callable[[Grid, Grid], Grid]:
     """Overlapping half rings, as on a fish."""
 
     def drawn(x: Grid, y: Grid) -> Grid:
@@ -65,7 +65,7 @@ def _scales(size: int) -> Callable[[Grid, Grid], Grid]:
     return drawn
 
 
-def _tiny_print(x: Grid, y: Grid) -> Grid:
+def tiny_print(x: Grid, y: Grid) -> Grid:
     mask = Image.new("L", (WIDE, TALL))
     draw = ImageDraw.Draw(mask)
     for line in range(TALL // 9 + 1):
@@ -73,26 +73,26 @@ def _tiny_print(x: Grid, y: Grid) -> Grid:
     return np.asarray(mask, np.float32) / np.float32(255)
 
 
-def _trellis(x: Grid, y: Grid) -> Grid:
+def trellis(x: Grid, y: Grid) -> Grid:
     along = np.minimum(np.abs((x + 2 * y) % 26 - 13), np.abs((x - 2 * y) % 26 - 13))
     return np.asarray(np.clip(1.4 - along, 0, 1), np.float32)
 
 
 PATTERNS: dict[int, Callable[[Grid, Grid], Grid]] = {
-    12: _screen,
-    13: _hatch,
-    14: _waves,
-    15: _stripes,
-    16: _clouds,
-    17: _blank,
-    18: _tiny_print,
-    19: _petals(0, 150, 8, 6),
+    12: screen,
+    13: hatch,
+    14: waves,
+    15: stripes,
+    16: clouds,
+    17: blank,
+    18: tiny_print,
+    19: petals(0, 150, 8, 6),
     # Layouts kept out of training have these to themselves, and the demo's the last two.
-    20: _petals(1, 60, 5, 5),
-    21: _petals(2, 300, 24, 4),
-    22: _trellis,
-    23: _scales(12),
-    24: _scales(26),
+    20: petals(1, 60, 5, 5),
+    21: petals(2, 300, 24, 4),
+    22: trellis,
+    23: scales(12),
+    24: scales(26),
 }
 """By number; the numbers below are guilloches (see cheques.drawing.paper)."""
 

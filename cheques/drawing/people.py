@@ -13,7 +13,7 @@ from cheques.drawing.names import LISTS, TOWNS, made_up
 
 Parts = tuple[tuple[str, ...], ...]
 """One of each tuple, one after the other, makes a word."""
-_INNER = re.compile(r"(?<=[a-zà-ÿ])[A-Z]")
+INNER = re.compile(r"(?<=[a-zà-ÿ])[A-Z]")
 LONGEST_PAYEE, LONGEST_TOWN = 36, 20  # letters: more would have to be written very small
 
 
@@ -174,6 +174,7 @@ ABROAD = (FRENCH, FRENCH, FRENCH, FRENCH, FRENCH, MAGHREB, AFRICAN, GERMAN, FLEM
 
 
 def culture(rng: random.Random, country: str) -> Culture:
+    """Where a person of this country is from."""
     if country in WHO and rng.random() < 0.8:
         return rng.choice(WHO[country])
     return rng.choice(ABROAD)
@@ -184,11 +185,12 @@ def composed(rng: random.Random, parts: Parts) -> str:
     if not parts:
         return made_up(rng)
     word = "".join(rng.choice(part) for part in parts)
-    word = _INNER.sub(lambda capital: capital.group().lower(), word)
+    word = INNER.sub(lambda capital: capital.group().lower(), word)
     return word[0].upper() + word[1:]
 
 
 def last_name(rng: random.Random, where: Culture) -> str:
+    """A family name; one fifth of the French ones exist."""
     if where is FRENCH and rng.random() < 0.2:
         name: str = rng.choice(LISTS["last"])
         return name
@@ -200,6 +202,7 @@ def last_name(rng: random.Random, where: Culture) -> str:
 
 
 def first_name(rng: random.Random, where: Culture) -> str:
+    """A first name; about a third exist."""
     if rng.random() < 0.35:
         name: str = rng.choice(LISTS["first"])
         return name
@@ -228,6 +231,7 @@ def firm(rng: random.Random, country: str) -> str:
     where = culture(rng, country)
     parts = {"last": last_name(rng, where), "made": composed(rng, where.last).strip(), "trade": rng.choice(TRADES)}
     name = rng.choice(where.forms).format(**parts, town=town(rng, country))
+    # French joins the article: `Mairie du Havre`, not `de Le Havre`.
     for full, short in ((" de Le ", " du "), (" de Les ", " des "), (" à Le ", " au ")):
         name = name.replace(full, short)
     if rng.random() < 0.05:
@@ -250,13 +254,13 @@ def town(rng: random.Random, country: str) -> str:
     """Where somebody lives or writes a cheque: a fifth of the towns exist."""
     while True:
         where = culture(rng, country)
-        name = rng.choice(where.homes) if rng.random() < 0.2 else _french(rng) if not where.town else ""
+        name = rng.choice(where.homes) if rng.random() < 0.2 else french_town(rng) if not where.town else ""
         name = name or composed(rng, where.town)
         if len(name) <= LONGEST_TOWN:
             return name
 
 
-def _french(rng: random.Random) -> str:
+def french_town(rng: random.Random) -> str:
     """A town in the manner of those of France."""
     word = made_up(rng)
     vowel = word[0] in "AEIOUÉÈÊHYÂÎÔ"
@@ -272,6 +276,7 @@ def _french(rng: random.Random) -> str:
 
 
 def street(rng: random.Random) -> str:
+    """A made-up street."""
     way = rng.choice(("rue", "avenue", "place", "impasse", "quai", "allée", "chemin", "bd", "route", "rue du Dr"))
     return f"{way} {made_up(rng)}" if rng.random() < 0.8 else f"{way} de {town(rng, 'France')}"
 

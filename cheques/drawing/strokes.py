@@ -20,6 +20,7 @@ Point = tuple[float, float]
 def signature(rng: random.Random, hand: Hand, name: str, size: tuple[int, int]) -> Ink:
     """A signature filling most of an area of `size` (width, height): loops, or a name, and often a flourish."""
     columns, rows = size
+    # At twice the size, since Pillow's lines have hard edges.
     mask = Image.new("L", (columns * 2, rows * 2))
     draw = ImageDraw.Draw(mask)
     thick = rng.choice((2, 3, 3, 4))
@@ -28,9 +29,13 @@ def signature(rng: random.Random, hand: Hand, name: str, size: tuple[int, int]) 
     middle = rows * rng.uniform(0.85, 1.15)
     named = rng.random() < 0.35
     if not named:
-        draw.line(_loops(rng, left, middle, span, rows * rng.uniform(0.35, 0.75)), fill=255, width=thick, joint="curve")
+        draw.line(loops(rng, left, middle, span, rows * rng.uniform(0.35, 0.75)), fill=255, width=thick, joint="curve")
     for _ in range(rng.choice((0, 1, 1, 2))):
-        draw.line(_flourish(rng, left, middle + rows * rng.uniform(0.1, 0.5), span), fill=255, width=thick)
+        y = middle + rows * rng.uniform(0.1, 0.5)
+        bend, rise = rng.uniform(-14, 14), rng.uniform(-16, 8)
+        start, reach = left - rng.uniform(0, 20), span * rng.uniform(0.6, 1.15)
+        flourish = [(start + reach * t / 20, y + rise * t / 20 + bend * math.sin(math.pi * t / 20)) for t in range(21)]
+        draw.line(flourish, fill=255, width=thick)
     if rng.random() < 0.2:
         x, y = left + span * rng.random(), middle + rows * 0.3
         draw.ellipse((x, y, x + 5, y + 5), fill=255)
@@ -41,7 +46,7 @@ def signature(rng: random.Random, hand: Hand, name: str, size: tuple[int, int]) 
     return ink
 
 
-def _loops(rng: random.Random, left: float, middle: float, span: float, tall: float) -> list[Point]:
+def loops(rng: random.Random, left: float, middle: float, span: float, tall: float) -> list[Point]:
     """A pen that runs to the right while it turns: fewer and lower turns towards the end."""
     turns = rng.uniform(3, 9)
     loop, fade, phase = rng.uniform(6, 26), rng.uniform(0.4, 1.0), rng.uniform(0, 6)
@@ -53,12 +58,6 @@ def _loops(rng: random.Random, left: float, middle: float, span: float, tall: fl
         height = tall * (1 - fade * t) * (math.sin(angle) + second * math.sin(ratio * angle))
         points.append((left + span * t + loop * math.cos(angle * 1.02), middle - 0.6 * height))
     return points
-
-
-def _flourish(rng: random.Random, left: float, y: float, span: float) -> list[Point]:
-    bend, rise = rng.uniform(-14, 14), rng.uniform(-16, 8)
-    start, reach = left - rng.uniform(0, 20), span * rng.uniform(0.6, 1.15)
-    return [(start + reach * t / 20, y + rise * t / 20 + bend * math.sin(math.pi * t / 20)) for t in range(21)]
 
 
 def strike(rng: random.Random, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], thick: int) -> None:
@@ -79,7 +78,8 @@ STAMPS = ("ENCAISSÉ", "REMIS À L'ENCAISSEMENT", "COPIE", "REÇU", "COMPTABILIT
 
 
 @lru_cache(maxsize=32)
-def _stamp(text: str, round_one: bool, scale: float) -> Image.Image:
+def stamp_mask(text: str, round_one: bool, scale: float) -> Image.Image:
+    """A stamp, upright and evenly inked."""
     letters = font("roboto-condensed", max(7, round(14 * scale)))
     across = round(letters.getlength(text)) + 18
     tall = across if round_one else round(26 * scale)
@@ -97,7 +97,7 @@ def _stamp(text: str, round_one: bool, scale: float) -> Image.Image:
 def stamp(rng: random.Random, scale: float) -> Image.Image:
     """A stamp as a mask, turned a little and unevenly inked."""
     text = rng.choice(STAMPS)
-    turned = _stamp(text, len(text) < 7 and rng.random() < 0.6, scale).rotate(
+    turned = stamp_mask(text, len(text) < 7 and rng.random() < 0.6, scale).rotate(
         rng.uniform(-24, 24), Image.Resampling.BILINEAR, expand=True
     )
     strength = rng.uniform(0.3, 0.75)
@@ -110,22 +110,24 @@ def cmc7(text: str, scale: float) -> Image.Image:
     line = Image.new("L", (math.ceil(step * len(text)) + 2, tall))
     for place, character in enumerate(text):
         if character != " ":
-            line.paste(_cmc7_character(character, scale), (round(place * step), 0))
+            line.paste(cmc7_character(character, scale), (round(place * step), 0))
     return line
 
 
-_GAPS = ("001100", "010100", "011000", "100010", "000110", "100100", "000011", "110000", "101000", "010010")
+# Which two of the six gaps between a digit's bars are wide.
+GAPS = ("001100", "010100", "011000", "100010", "000110", "100100", "000011", "110000", "101000", "010010")
 
 
 @lru_cache(maxsize=64)
-def _cmc7_character(character: str, scale: float) -> Image.Image:
+def cmc7_character(character: str, scale: float) -> Image.Image:
+    """One character: the shape of a digit behind its bars."""
     tall = math.ceil(17 * scale)
     mask = Image.new("L", (math.ceil(10 * scale), tall))
     draw = ImageDraw.Draw(mask)
     shape = font("share-tech-mono", max(9, round(17 * scale)))
     draw.text((0, 14 * scale), character if character.isdigit() else "=", font=shape, fill=255, anchor="ls")
     left = 0.0
-    for gap in _GAPS[int(character)] if character.isdigit() else "101010":
+    for gap in GAPS[int(character)] if character.isdigit() else "101010":
         left += (1.9 if gap == "1" else 1.2) * scale
         draw.line([(round(left), 0), (round(left), tall)], fill=40)
     return mask

@@ -6,12 +6,11 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from reader.base_model import CONFIG, check_base
+from reader.base_model import CONFIG, WEIGHTS, check_base
 from reader.local.model import why
 from reader.reading import Adapter, ReaderError
 
 KEPT = 4  # adapters in memory; the one used longest ago is dropped first
-WEIGHTS = "adapter_model.safetensors"
 
 
 class Adapters:
@@ -32,6 +31,7 @@ class Adapters:
             return
         if adapter.name not in self._names:
             self._load(adapter)
+        # To the end of the dict: the one used last.
         self._names[adapter.name] = self._names.pop(adapter.name)
         if self._current != adapter.name:
             assert self._peft is not None
@@ -39,10 +39,29 @@ class Adapters:
             # Without inference_mode peft would let gradients flow again.
             self._peft.set_adapter(self._names[adapter.name], inference_mode=True)
             self._current = adapter.name
-        self._drop_old()
+        while len(self._names) > KEPT:
+            self._forget(self._names.pop(next(iter(self._names))))
 
     def _load(self, adapter: Adapter) -> None:
-        self._check(adapter)
+        # Checked before peft touches the model, since a load that fails half-way leaves traces.
+        weights = adapter.path / WEIGHTS
+        if not weights.is_file() or not (adapter.path / CONFIG).is_file():
+            raise ReaderError(
+                f"adapter {adapter.name}: no {WEIGHTS} and {CONFIG} in {adapter.path}: promote another version"
+            )
+        try:
+            with safe_open(weights, "pt") as file:
+                shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118 (no mapping)
+        except (SafetensorError, OSError) as error:
+            raise ReaderError(
+                f"adapter {adapter.name}: {weights} is cut short or damaged ({why(error)}): promote another version"
+            ) from None
+        check_base(adapter, self._name)
+        if not shapes or not all(fits(self._model, key, shape) for key, shape in shapes.items()):
+            raise ReaderError(
+                f"adapter {adapter.name} was trained on another base: set CHEQUEMATE_MODEL to that one, or train again"
+            )
+
         from peft import PeftModel
 
         name = adapter.name.replace(".", "_")  # peft makes it the name of a module
@@ -61,40 +80,17 @@ class Adapters:
             ) from None
         self._names[adapter.name] = name
 
-    def _check(self, adapter: Adapter) -> None:
-        """Whole, and made for this base? Before peft touches the model: a load that fails half-way leaves traces."""
-        weights = adapter.path / WEIGHTS
-        if not weights.is_file() or not (adapter.path / CONFIG).is_file():
-            raise ReaderError(
-                f"adapter {adapter.name}: no {WEIGHTS} and {CONFIG} in {adapter.path}: promote another version"
-            )
-        try:
-            with safe_open(weights, "pt") as file:
-                shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118 (no mapping)
-        except (SafetensorError, OSError) as error:
-            raise ReaderError(
-                f"adapter {adapter.name}: {weights} is cut short or damaged ({why(error)}): promote another version"
-            ) from None
-        check_base(adapter, self._name)
-        if not shapes or not all(self._fits(key, shape) for key, shape in shapes.items()):
-            raise ReaderError(
-                f"adapter {adapter.name} was trained on another base: set CHEQUEMATE_MODEL to that one, or train again"
-            )
-
-    def _fits(self, key: str, shape: list[int]) -> bool:
-        path, _, part = key.removeprefix("base_model.model.").rpartition(".lora_")
-        try:
-            layer = self._model.get_submodule(path)
-        except AttributeError:
-            return False
-        size = {"A.weight": (1, "in_features"), "B.weight": (0, "out_features")}.get(part)
-        return size is None or shape[size[0]] == getattr(layer, size[1], None)
-
-    def _drop_old(self) -> None:
-        while len(self._names) > KEPT:
-            oldest = next(iter(self._names))
-            self._forget(self._names.pop(oldest))
-
     def _forget(self, name: str) -> None:
         if self._peft is not None and name in self._peft.peft_config:
             self._peft.delete_adapter(name)
+
+
+def fits(model: Any, key: str, shape: list[int]) -> bool:
+    """Has the model the layer that a LoRA weight belongs to, with as many features?"""
+    path, _, part = key.removeprefix("base_model.model.").rpartition(".lora_")
+    try:
+        layer = model.get_submodule(path)
+    except AttributeError:
+        return False
+    size = {"A.weight": (1, "in_features"), "B.weight": (0, "out_features")}.get(part)
+    return size is None or shape[size[0]] == getattr(layer, size[1], None)

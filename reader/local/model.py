@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-# Idle OpenMP threads that spin take the cores from everybody else on a small machine; read when torch is loaded.
+# Before torch is loaded, which reads it: idle OpenMP threads that spin take a small machine's cores from others.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
@@ -39,14 +39,27 @@ def load(name: str, device: str = "auto", threads: int = 0) -> Loaded:
     """
     if threads:
         torch.set_num_threads(threads)
-    _check_folder(name)
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise ReaderError(f"{name} is no model folder (no config.json): set CHEQUEMATE_MODEL to one, or to a hub name")
+    if not folder.exists() and (folder.is_absolute() or name.startswith(".") or name.count("/") != 1):
+        raise ReaderError(
+            f"no model folder {name}: set CHEQUEMATE_MODEL to one, or to a hub name such as Qwen/Qwen2.5-VL-7B-Instruct"
+        )
+
     with_torchvision()
-    _without_scipy()
+    from transformers import utils
+
+    # SciPy, scikit-learn and pandas serve a kind of generation and losses that nobody uses here, and loading them is a
+    # quarter of the time until the first reading.
+    with patch.multiple(utils, is_scipy_available=lambda: False, is_sklearn_available=lambda: False):
+        import transformers.generation.candidate_generator
+        import transformers.loss.loss_utils  # noqa: F401
     from transformers import AutoModelForImageTextToText, AutoProcessor
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    place = _device(device)
+    place = device_called(device)
     try:
         processor = AutoProcessor.from_pretrained(name)
         # On a card straight to it: a large model need not fit into the machine's memory first.
@@ -82,23 +95,23 @@ def quick_sight(model: Any) -> None:
         return
     for layer in visual.modules():
         if isinstance(layer, torch.nn.Conv3d) and layer.kernel_size == layer.stride:
-            layer.forward = partial(_one_product, layer)
+            layer.forward = partial(one_product, layer)
     if not fast_bfloat16():
         return
     from transformers import AttentionInterface
 
-    AttentionInterface.register("two_products", _two_products)
+    AttentionInterface.register("two_products", two_products)
     visual.config._attn_implementation = "two_products"
 
 
-def _one_product(layer: Any, patches: Any) -> Any:
+def one_product(layer: Any, patches: Any) -> Any:
     """A convolution over patches that are just as large as its kernel."""
     assert patches.shape[2:] == layer.kernel_size
     seen = torch.nn.functional.linear(patches.flatten(1), layer.weight.flatten(1), layer.bias)
     return seen[:, :, None, None, None]
 
 
-def _two_products(
+def two_products(
     module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float, **_: Any
 ) -> tuple[Any, None]:
     """Attention of one image, written out: in bfloat16 on a CPU twice as fast as torch's own, and as exact."""
@@ -115,23 +128,13 @@ def ready(model: Any, processor: Any) -> Loaded:
     image = getattr(processor, "image_token_id", None)
     if len(tokenizer) > rows or (image is not None and image != model.config.image_token_id):
         raise ReaderError("the tokenizer does not match the model: take both from the same folder")
+    # Answers go on where prompts end, so prompts end together.
     tokenizer.padding_side = "left"
     ends = model.generation_config.eos_token_id
     ends = [ends] if isinstance(ends, int) else list(ends or [])
+    # The head may be padded beyond the tokenizer's vocabulary.
     rows = getattr(model.get_output_embeddings(), "out_features", rows)
     return Loaded(model, processor, Grammar(tokenizer, rows), frozenset([*ends, tokenizer.eos_token_id]))
-
-
-def _without_scipy() -> None:
-    """transformers loads SciPy, scikit-learn and pandas for a kind of generation and for losses that nobody uses here.
-
-    They are a quarter of the time until the first reading.
-    """
-    from transformers import utils
-
-    with patch.multiple(utils, is_scipy_available=lambda: False, is_sklearn_available=lambda: False):
-        import transformers.generation.candidate_generator
-        import transformers.loss.loss_utils  # noqa: F401
 
 
 def with_torchvision() -> None:
@@ -162,17 +165,8 @@ def why(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:200]}" if lines[0] else type(error).__name__
 
 
-def _check_folder(name: str) -> None:
-    folder = Path(name)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise ReaderError(f"{name} is no model folder (no config.json): set CHEQUEMATE_MODEL to one, or to a hub name")
-    if not folder.exists() and (folder.is_absolute() or name.startswith(".") or name.count("/") != 1):
-        raise ReaderError(
-            f"no model folder {name}: set CHEQUEMATE_MODEL to one, or to a hub name such as Qwen/Qwen2.5-VL-7B-Instruct"
-        )
-
-
-def _device(wanted: str) -> Any:
+def device_called(wanted: str) -> Any:
+    """The torch device of `settings.device`. Raises ReaderError where there is none."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -7,18 +7,16 @@ import json
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
 
 from PIL import Image as Images
 
 from cheques.fields import CHEQUE
-from reader.base_model import check_base
+from reader.base_model import CONFIG, WEIGHTS, check_base
 from reader.reading import Adapter, ReaderError
 from reader.remote.chat import request
 from reader.remote.server import Server
 
 KEPT = 4  # on the server, of those loaded from here
-WEIGHTS = "adapter_model.safetensors"
 
 
 class RemoteAdapters:
@@ -81,12 +79,13 @@ class RemoteAdapters:
         return name
 
     def _check_vision(self, adapter: Adapter) -> bool | None:
-        """Does an adapter of the vision layers alone change what the server sees? It would not say that it does not.
+        """Does an adapter of the vision layers alone change what the server sees? One that ignores it does not say so.
 
         None where the adapter has no such layers: the next one may.
         """
-        if not _write_vision_part(adapter.path, self._probe):
+        if not write_vision_part(adapter.path, self._probe):
             return None
+        # Named by its weights, as every adapter is: a name never stands for others.
         trial = f"probe-{hashlib.sha256((self._probe / WEIGHTS).read_bytes()).hexdigest()[:8]}"
         self._server.load_adapter(trial, str(self._probe.resolve()))
         try:
@@ -102,41 +101,34 @@ class RemoteAdapters:
             return [round(other["logprob"], 4) for other in told["top_logprobs"]]
 
 
-def _write_vision_part(adapter: Path, folder: Path) -> bool:
+def write_vision_part(adapter: Path, folder: Path) -> bool:
     """A copy of the adapter with its vision layers alone; False if it has none. Raises ReaderError."""
+    # Read by hand, since numpy has no bfloat16 and torch stays out of here: a length, a JSON header, the bytes
+    # (https://huggingface.co/docs/safetensors).
     try:
-        header, content = _tensors((adapter / WEIGHTS).read_bytes())
-        config = json.loads((adapter / "adapter_config.json").read_text())
+        file = (adapter / WEIGHTS).read_bytes()
+        content = 8 + int.from_bytes(file[:8], "little")
+        tensors = json.loads(file[8:content])
+        tensors.pop("__metadata__", None)
+        config = json.loads((adapter / CONFIG).read_text())
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ReaderError(f"the adapter in {adapter} is damaged ({reason}): promote another version") from None
-    vision = {key: value for key, value in header.items() if ".visual." in key}
+    vision = {key: value for key, value in tensors.items() if ".visual." in key}
     if not vision:
         return False
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / WEIGHTS).write_bytes(_part_of(vision, content))
-    layers = sorted({key.rpartition(".lora_")[0].removeprefix("base_model.model.") for key in vision})
-    (folder / "adapter_config.json").write_text(json.dumps(config | {"target_modules": layers}))
-    return True
 
-
-# By hand, since numpy has no bfloat16 and torch stays out of here: a length, a JSON header, the bytes
-# (https://huggingface.co/docs/safetensors).
-def _tensors(file: bytes) -> tuple[dict[str, Any], bytes]:
-    length = int.from_bytes(file[:8], "little")
-    header = json.loads(file[8 : 8 + length])
-    header.pop("__metadata__", None)
-    return header, file[8 + length :]
-
-
-def _part_of(tensors: dict[str, Any], content: bytes) -> bytes:
     header, parts, at = {}, [], 0
-    for key, of in tensors.items():
+    for key, of in vision.items():
         start, end = of["data_offsets"]
-        parts.append(content[start:end])
+        parts.append(file[content + start : content + end])
         header[key] = of | {"data_offsets": [at, at + end - start]}
         at += end - start
     spelt = json.dumps(header).encode()
     spelt += b" " * (-len(spelt) % 8)
-    return len(spelt).to_bytes(8, "little") + spelt + b"".join(parts)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / WEIGHTS).write_bytes(len(spelt).to_bytes(8, "little") + spelt + b"".join(parts))
+    layers = sorted({key.rpartition(".lora_")[0].removeprefix("base_model.model.") for key in vision})
+    (folder / CONFIG).write_text(json.dumps(config | {"target_modules": layers}))
+    return True

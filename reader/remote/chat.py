@@ -17,9 +17,14 @@ from reader.reading import ReaderError
 
 def request(model: str, image: Image, form: Form) -> dict[str, Any]:
     """The body of one chat completion: the prompt of training, the image as PNG."""
+    picture = {"type": "image_url", "image_url": {"url": data_uri(image)}}
+    turns = [
+        {**turn, "content": [picture if part["type"] == "image" else part for part in turn["content"]]}
+        for turn in messages(form)
+    ]
     return {
         "model": model,
-        "messages": [{**turn, "content": [_part(part, image) for part in turn["content"]]} for turn in messages(form)],
+        "messages": turns,
         "temperature": 0,
         "max_tokens": longest_answer(form),
         "logprobs": True,
@@ -35,11 +40,8 @@ def held_to(form: Form, is_vllm: bool) -> dict[str, Any]:
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
-def _part(part: dict[str, Any], image: Image) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": data_uri(image)}} if part["type"] == "image" else part
-
-
 def data_uri(image: Image) -> str:
+    """The image as the model is to see it, as PNG in a URL."""
     png = io.BytesIO()
     fit_to_model(image).save(png, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
@@ -50,26 +52,25 @@ def tokens_of(choice: dict[str, Any], content: str) -> list[Token]:
 
     Servers spell the halves of a cut letter as replacement characters: the text itself says what they were.
     """
-    told = (choice.get("logprobs") or {}).get("content")
-    if told is None:
+    listed = (choice.get("logprobs") or {}).get("content")
+    if listed is None:
         raise ReaderError("the reader's server gives no log-probabilities: use vLLM, or allow logprobs there")
     text, at, tokens = content.encode(), 0, []
-    for n, one in enumerate(told):
-        spelt = _bytes(one)
+    for n, one in enumerate(listed):
+        spelt = bytes_of(one)
         if not text.startswith(spelt, at) or "\ufffd" in one["token"]:
-            following = next((_bytes(later) for later in told[n + 1 :] if "\ufffd" not in later["token"]), b"")
+            # What is cut ends where the next whole token starts.
+            following = next((bytes_of(later) for later in listed[n + 1 :] if "\ufffd" not in later["token"]), b"")
             end = text.find(following, at) if following else len(text)
             spelt = text[at : max(at, end)]
         at += len(spelt)
-        tokens.append(Token(spelt, one["logprob"], _margin(one)))
-    # The token that ends the turn is told by some servers; it is no part of the text.
-    return [token for token, one in zip(tokens, told, strict=True) if not one["token"].startswith("<|")]
+        rivals = [other["logprob"] for other in one.get("top_logprobs", []) if other["token"] != one["token"]]
+        margin = float(one["logprob"]) - max(rivals, default=-FORCED)
+        tokens.append(Token(spelt, one["logprob"], min(margin, FORCED)))
+    # Some servers list the token that ends the turn; it is no part of the text.
+    return [token for token, one in zip(tokens, listed, strict=True) if not one["token"].startswith("<|")]
 
 
-def _bytes(told: dict[str, Any]) -> bytes:
-    return bytes(told["bytes"]) if told.get("bytes") else str(told["token"]).encode()
-
-
-def _margin(told: dict[str, Any]) -> float:
-    rivals = [other["logprob"] for other in told.get("top_logprobs", []) if other["token"] != told["token"]]
-    return min(float(told["logprob"]) - max(rivals, default=-FORCED), FORCED)
+def bytes_of(token: dict[str, Any]) -> bytes:
+    """A token as bytes; some servers give its text alone."""
+    return bytes(token["bytes"]) if token.get("bytes") else str(token["token"]).encode()

@@ -51,6 +51,7 @@ class RemoteReader:
         model = self._adapters.load(adapter) if adapter else self._model
         calibration = calibration_of(self._named, adapter)
         asked = [self._pool.submit(self._read, model, image, form, calibration, constrained) for image in images]
+        # After one failure the others are not worth asking for.
         try:
             return [answer.result() for answer in asked]
         finally:
@@ -70,6 +71,7 @@ class RemoteReader:
         choice = self._server.complete(body)
         with self._server.expected("message"):
             content, cut = choice["message"]["content"] or "", choice["finish_reason"] == "length"
+        # Some servers accept the grammar and ignore it.
         if constrained and not cut and not holds(form, content):
             raise ReaderError("the reader's server does not hold its answers to the form: use vLLM 0.12 or later")
         with self._server.expected("log-probabilities"):

@@ -25,7 +25,7 @@ class UnknownModel(ReaderError):
 
 
 class Again(Retry):
-    """Asks again, but not a server that took too long to answer: asked once is long enough."""
+    """Retries, except after a read timeout: to wait once is long enough."""
 
     def increment(self, *about: Any, **more: Any) -> Self:
         if isinstance(error := more.get("error"), ReadTimeoutError):
@@ -49,7 +49,7 @@ class Server:
             self._http.headers["Authorization"] = f"Bearer {key}"
 
     def base_model(self, wanted: str) -> str:
-        """The name under which the server serves `wanted`: the same, else the only base that it has."""
+        """The name under which the server serves `wanted`: the same, or the only base that it has."""
         listed = self._json(self._ask("GET", "/v1/models"))
         with self.expected("models"):
             models = listed["data"]
@@ -68,24 +68,26 @@ class Server:
         answer = self._ask("POST", "/v1/chat/completions", body)
         if answer.status_code == 404:
             raise UnknownModel(f"{self.url} does not know the model {body['model']}: load it there, or promote again")
-        if answer.status_code == 400 and TOO_LONG.search(_reason(answer)):
-            raise Unreadable(f"{self.url} refuses this cheque ({_reason(answer)}): serve with a longer --max-model-len")
+        if answer.status_code == 400 and TOO_LONG.search(reason := reason_of(answer)):
+            raise Unreadable(f"{self.url} refuses this cheque ({reason}): serve with a longer --max-model-len")
         found = self._json(answer)
         with self.expected("choices"):
             return dict(found["choices"][0])
 
     def load_adapter(self, name: str, path: str) -> None:
         answer = self._ask("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+        # FastAPI's answer where vLLM was started without this route.
         if answer.status_code == 404 and "detail" in answer.text:
             raise ReaderError(
                 f"{self.url} loads no adapters at run time: start vLLM with --enable-lora and "
                 "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
             )
+        # No name stands for two adapters, so this one is loaded already.
         if answer.status_code == 400 and "already" in answer.text:
             return
         if not answer.ok:
             raise ReaderError(
-                f"{self.url} cannot load adapter {name} ({_reason(answer)}): it must see the folder {path}, "
+                f"{self.url} cannot load adapter {name} ({reason_of(answer)}): it must see the folder {path}, "
                 "and its --max-lora-rank must reach"
             )
 
@@ -97,7 +99,7 @@ class Server:
 
     @contextmanager
     def expected(self, what: str) -> Iterator[None]:
-        """An answer of another shape than OpenAI's protocol has is one line: ReaderError."""
+        """Raises ReaderError, one line, where an answer lacks what OpenAI's protocol has."""
         try:
             yield
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
@@ -123,7 +125,7 @@ class Server:
 
     def _json(self, answer: requests.Response) -> dict[str, Any]:
         if not answer.ok:
-            raise ReaderError(f"{self.url} answers {answer.status_code} ({_reason(answer)}): see its log")
+            raise ReaderError(f"{self.url} answers {answer.status_code} ({reason_of(answer)}): see its log")
         try:
             found = answer.json()
         except requests.JSONDecodeError:
@@ -131,11 +133,12 @@ class Server:
         if not isinstance(found, dict):
             raise ReaderError(f"{self.url} is no OpenAI-compatible server: correct CHEQUEMATE_READER_URL")
         if found.get("error"):  # some proxies say 200 all the same
-            raise ReaderError(f"{self.url} answers an error ({_reason(answer)}): see its log")
+            raise ReaderError(f"{self.url} answers an error ({reason_of(answer)}): see its log")
         return found
 
 
-def _reason(answer: requests.Response) -> str:
+def reason_of(answer: requests.Response) -> str:
+    """What the server says of a failure, on one short line."""
     try:
         content = answer.json()
         error = content.get("error", content)

@@ -83,7 +83,7 @@ def sight(reader: LocalReader, cheques: Sequence[Image]) -> dict[str, float]:
 
     own = vision_tower(reader._session.loaded.model)  # type: ignore[union-attr]
     plain = vision_tower(AutoModelForImageTextToText.from_pretrained(reader._model, dtype=own.dtype))  # type: ignore[union-attr]
-    seen = reader._session._inputs(list(cheques[:8]), CHEQUE)  # type: ignore[union-attr]
+    seen = reader._session.inputs(list(cheques[:8]), CHEQUE)  # type: ignore[union-attr]
 
     def see(tower: Any) -> None:
         with torch.inference_mode():
