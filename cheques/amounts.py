@@ -102,10 +102,15 @@ def cents_of_words(text: str) -> Amount | None:
             whole, spoken = decimal_of(spoken), []
             if whole is None:
                 return None
-        elif word == OVER:  # its number is the last word, and what stands before may be the whole
-            if part is not None:
+        elif word == OVER:
+            if part is not None or not spoken:
                 return None
-            part = Decimal(spoken.pop()).scaleb(-2)
+            # "mille deux cents 56/100": what stands before the figures may be the whole. "douze euros trois centièmes"
+            over = [spoken.pop()] if spoken[-1].isdigit() else spoken
+            hundredths = number_of(over)
+            if hundredths is None or hundredths % 1:
+                return None
+            part, spoken = hundredths.scaleb(-2), [] if over is spoken else spoken
         elif word in DECIMALS and spoken:
             number = number_of(spoken)
             if number is None or part is not None:

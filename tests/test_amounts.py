@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from num2words import num2words
 
+from cheques import amounts
 from cheques.amounts import cents_of_words, words_and_figures_agree
 
 SAID = {
@@ -37,6 +40,9 @@ SAID = {
     "euros cinq cents": 50000,
     "cent euros et 05 centimes": 10005,
     "cent euros et 50/100": 10050,
+    "mille deux cents 56/100": 120056,
+    "douze euros trois centièmes": 1203,
+    "trois centièmes": 3,
     "1 234,56 euros": 123456,
     "deux cents": 20000,
     "cent dollars et vingt cents": 10020,
@@ -50,6 +56,7 @@ SAID = {
 }
 
 NOT_SAID = ["", "?", "euros", "bonjour", "deux trois euros", "dix un euros", "vingt quatre-vingt euros", "mille mille"]
+NOT_SAID += ["centième", "mille trois centièmes", "douze euros centième", "12 euros et 1,5 centièmes"]
 
 
 @pytest.mark.parametrize(("words", "cents"), SAID.items())
@@ -61,6 +68,16 @@ def test_words_say_cents(words: str, cents: int) -> None:
 @pytest.mark.parametrize("words", NOT_SAID)
 def test_words_that_say_no_amount_are_not_guessed(words: str) -> None:
     assert cents_of_words(words) is None
+
+
+@given(
+    st.lists(
+        st.sampled_from(sorted({*amounts.NUMBERS, *amounts.UNITS, *amounts.NOUNS, ",", "12", "1,5", "et"})), max_size=8
+    )
+)
+def test_words_in_any_order_never_end_in_an_error(words: list[str]) -> None:
+    amount = cents_of_words(" ".join(words))
+    assert amount is None or amount.value >= 0
 
 
 def test_a_slip_between_two_numbers_is_not_guessed() -> None:
