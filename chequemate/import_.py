@@ -291,7 +291,7 @@ def import_(
     What browsers cannot show is converted, several cheques on one scan are cut apart where the gaps between them are
     plain, and what is left out is said, a line each. Cut off and run again it goes on; nothing comes in twice.
     """
-    from cheques.disk import locked
+    from cheques.disk import lock_at
     from cheques.settings import settings
     from studio.client import Studio
     from studio.formats import read_config
@@ -316,7 +316,7 @@ def import_(
     root = source if source.is_dir() else images or source.parent
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with locked(own.home / "locks" / f"import-{project}"), progress:
+    with lock_at(own.home / "locks" / f"import-{project}"), progress:
         todo = list(items(source, images, config, console))
         row = progress.add_task("importing", total=len(todo))
         run = Import(studio, own, project, config, root, console, None if pages else own.page, known)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
+from filelock import FileLock
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold `path` as a lock between processes; the kernel lets go of it when the holder dies."""
+
+def lock_at(path: Path) -> FileLock:
+    """A lock between processes; the kernel lets go of it when the holder dies. Two of one process exclude each other.
+
+    `with lock_at(path):` waits for it, `.acquire(timeout=seconds)` raises filelock.Timeout.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Appending, since opening a lock must not empty a file that holds something.
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    # Not the soft lock that filelock falls back to on odd file systems: it outlives a holder that is killed.
+    return FileLock(path, thread_local=False, fallback_to_soft=False)
 
 
 def replace_file(path: Path, text: str) -> None:

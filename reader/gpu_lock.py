@@ -7,14 +7,15 @@ both when their holder dies, so that no crash leaves the card taken.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO
 
+from filelock import Timeout
+
+from cheques.disk import lock_at
 from cheques.settings import Settings
 
 POLL_SECONDS = 0.2
@@ -41,63 +42,46 @@ class Card:
     """The reading side: take the card, give it back, see whether it is wanted."""
 
     def __init__(self, home: Path) -> None:
-        home.mkdir(parents=True, exist_ok=True)
-        self._wanted = home / "card.wanted"
-        self._lock = home / "card.lock"
-        self._held: IO[str] | None = None
+        self._wanted = lock_at(home / "card.wanted")
+        self._lock = lock_at(home / "card.lock")
 
     def wanted(self) -> bool:
         """Is somebody training, or waiting to?"""
-        file = try_lock(self._wanted)
-        if file is None:
+        try:
+            with self._wanted.acquire(blocking=False):
+                return False
+        except Timeout:
             return True
-        file.close()
-        return False
 
     def take(self) -> bool:
         """True if the card is ours now."""
-        if self._held is None and not self.wanted():
-            self._held = try_lock(self._lock)
-        return self._held is not None
+        if not self._lock.is_locked and not self.wanted():
+            with suppress(Timeout):
+                self._lock.acquire(blocking=False)
+        return self._lock.is_locked
 
     def give_back(self) -> None:
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        self._lock.release()
 
 
 @contextmanager
 def borrowed(home: Path, seconds: float = 600.0) -> Iterator[None]:
     """The training side: ask for the card, wait until the reader has given it up, hold it. Raises CardBusy."""
-    home.mkdir(parents=True, exist_ok=True)
+    wanted, lock = lock_at(home / "card.wanted"), lock_at(home / "card.lock")
     until = time.monotonic() + seconds
-    # Wanted first: the reader looks for that, and then lets go of the card.
-    with patient_lock(home / "card.wanted", until), patient_lock(home / "card.lock", until):
+    try:
+        try:
+            # Wanted first: the reader looks for that, and then lets go of the card.
+            wanted.acquire(timeout=seconds, poll_interval=POLL_SECONDS)
+            lock.acquire(timeout=max(0.0, until - time.monotonic()), poll_interval=POLL_SECONDS)
+        except Timeout as error:
+            raise CardBusy(f"{error.lock_file} is still held: is a training hung, or the backend? Restart it") from None
         yield
+    finally:
+        lock.release()
+        wanted.release()
 
 
 def card_here(settings: Settings) -> AbstractContextManager[None]:
     """Borrow the card from a backend that may be running, where this process reads on one. Raises CardBusy."""
     return borrowed(settings.home) if uses_card(settings) else nullcontext()
-
-
-def try_lock(path: Path) -> IO[str] | None:
-    """The file, locked until it is closed; None where somebody else holds it."""
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-@contextmanager
-def patient_lock(path: Path, until: float) -> Iterator[None]:
-    """The lock, waited for until that moment of the monotonic clock. Raises CardBusy."""
-    while (file := try_lock(path)) is None:
-        if time.monotonic() > until:
-            raise CardBusy(f"{path} is still held: is a training hung, or the backend? Restart it")
-        time.sleep(POLL_SECONDS)
-    with file:
-        yield

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import redis
 import structlog
+from filelock import Timeout
 from rq import get_current_job
 
+from cheques.disk import lock_at
 from cheques.log import log_to_stderr, place_of
 from cheques.settings import BadSettings, settings
 from reader.gpu_lock import CardBusy
@@ -57,42 +57,38 @@ class JobFailed(Exception):
 def job(work: Callable[..., Result]) -> Callable[..., Result]:
     """A function of a project as a job: JSON in, JSON out, raises JobFailed. It may be killed anywhere."""
 
+    name = work.__name__
+
     @functools.wraps(work)
     def run(project: int, **arguments: Any) -> Result:
         log_to_stderr()
-        for name in ("rq.worker", "rq.job"):  # which would log whole tracebacks of what is expected to fail
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        _die_with_the_worker()
+        for logger in ("rq.worker", "rq.job"):  # which would log whole tracebacks of what is expected to fail
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
+        die_with_the_worker()
         began = time.monotonic()
         try:
-            with _alone(settings().home / "locks", f"{work.__name__}-{project}"):
+            with lock_at(settings().home / "locks" / f"{name}-{project}.lock").acquire(timeout=ALONE_SECONDS):
                 result = work(project, **arguments)
-        except (JobFailed, *EXPECTED) as error:
-            log.error("job.failed", job=work.__name__, project=project, reason=str(error))
-            _note(work.__name__, project, str(error))
-            raise JobFailed(str(error)) from None
         except Exception as error:
-            # The message may hold what is on a cheque: type and place are enough to find the line.
-            log.error(
-                "job.failed", job=work.__name__, project=project, error=type(error).__name__, place=place_of(error)
-            )
-            reason = f"internal error ({type(error).__name__}): see the worker's log"
-            _note(work.__name__, project, reason)
+            about = {}
+            if isinstance(error, Timeout):
+                reason = f"another {name} is still running: it is tried again"
+            elif isinstance(error, (JobFailed, *EXPECTED)):
+                reason = str(error)
+            else:
+                # Its message may hold what is on a cheque: type and place are enough to find the line.
+                about = {"error": type(error).__name__, "place": place_of(error)}
+                reason = f"internal error ({type(error).__name__}): see the worker's log"
+            log.error("job.failed", job=name, project=project, reason=reason, **about)
+            with suppress(redis.RedisError):  # a Redis that is away says so itself
+                note_failure(connect(), project, Failure(name, time.time(), reason))
             raise JobFailed(reason) from None
-        _note(work.__name__, project)
-        log.info("job.done", job=work.__name__, project=project, seconds=round(time.monotonic() - began, 1), **result)
+        with suppress(redis.RedisError):
+            note_success(connect(), name, project)
+        log.info("job.done", job=name, project=project, seconds=round(time.monotonic() - began, 1), **result)
         return result
 
     return run
-
-
-def _note(name: str, project: int, reason: str = "") -> None:
-    """For whoever asks why there is no new version; a Redis that is away says so itself."""
-    with suppress(redis.RedisError):
-        if reason:
-            note_failure(connect(), project, Failure(name, time.time(), reason))
-        else:
-            note_success(connect(), name, project)
 
 
 def progress(**about: Any) -> None:
@@ -106,23 +102,7 @@ def progress(**about: Any) -> None:
         current.save_meta()
 
 
-@contextmanager
-def _alone(place: Path, name: str) -> Iterator[None]:
-    place.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + ALONE_SECONDS
-    with (place / f"{name}.lock").open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise JobFailed(f"another {name} is still running: it is tried again") from None
-                time.sleep(WATCH_SECONDS)
-        yield
-
-
-def _die_with_the_worker() -> None:
+def die_with_the_worker() -> None:
     """A worker that is killed leaves its job behind; the next worker begins the job again, and two must not run."""
     worker = int(os.environ.get(WORKER_PID, 0))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
@@ -14,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from resource import struct_rusage
 from types import FrameType
-from typing import IO, Any
+from typing import Any
 
 import redis
 import structlog
+from filelock import FileLock, Timeout
 from rq import Worker, worker_registration
 from rq.executions import Execution
 from rq.job import Job
@@ -25,6 +25,7 @@ from rq.queue import Queue
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
+from cheques.disk import lock_at
 from cheques.memory import memory_kills, memory_limit
 from cheques.settings import Settings, check_redis, keep_private
 from worker.queue import (
@@ -189,7 +190,7 @@ def work(settings: Settings, projects: Callable[[], Sequence[int]], names: Seque
     """Serve these queues until asked to stop (SIGTERM, SIGINT). Raises AlreadyRunning, BadSettings."""
     check_redis(settings)
     keep_private(settings.home)
-    held = [_sole_server(settings.home, name) for name in names]
+    held = [sole_server(settings.home, name) for name in names]
     os.environ[WORKER_PID] = str(os.getpid())
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' too: a log is no terminal
     timer = Timer(settings, projects, names)
@@ -201,8 +202,8 @@ def work(settings: Settings, projects: Callable[[], Sequence[int]], names: Seque
         pass
     finally:
         timer.stopping.set()
-        for file in held:
-            file.close()
+        for lock in held:
+            lock.release()
 
 
 def _work_until_trouble(settings: Settings, names: Sequence[str], timer: Timer) -> bool:
@@ -238,19 +239,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def _sole_server(home: Path, name: str) -> IO[str]:
+def sole_server(home: Path, name: str) -> FileLock:
     """Hold the queue: what looks begun while nobody holds it was left behind by a killed worker."""
-    file = (home / f"worker-{name}.lock").open("a+")
+    lock = lock_at(home / f"worker-{name}.lock")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
+        lock.acquire(blocking=False)
+    except Timeout:
+        holder = Path(lock.lock_file).read_text(encoding="utf-8").strip() or "unknown"
         raise AlreadyRunning(
             f"a worker (process {holder}) serves the queue {name} of {home}: stop it first, or name other queues"
         ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
+    Path(lock.lock_file).write_text(str(os.getpid()), encoding="utf-8")
+    return lock
