@@ -122,7 +122,7 @@ def test_a_thread_whose_wait_fails_again_and_again_does_not_flood_the_log(tmp_pa
         wait_until(lambda: any(line["event"] == "reader.thread" for line in logged))
         time.sleep(1.0)
         assert sum(line["event"] == "reader.thread" for line in logged) < 10
-        with pytest.raises(ReaderError, match="NotADirectoryError|FileExistsError"):
+        with pytest.raises(ReaderError, match=r"NotADirectoryError|FileExistsError"):
             resident.submit([noise(1)], FORM, None)[0].result(10)
         home.unlink()
         home.mkdir()

@@ -58,18 +58,18 @@ def random(pool: Pool, seed: int) -> Order:
 
 def uncertainty(pool: Pool, seed: int) -> Order:
     """The largest expected worth of wrong fields first; ties as they come. O(n log n)."""
-    return _falling(expected_wrong(pool))
+    return falling(expected_wrong(pool))
 
 
 def diverse(pool: Pool, seed: int) -> Order:
     """The least like anything labelled or chosen before first, whatever the reader is sure of. O(n log n + n m)."""
-    return _spread(pool, np.ones(len(pool)))
+    return spread(pool, np.ones(len(pool)))
 
 
 def active(pool: Pool, seed: int) -> Order:
     """Uncertain and unlike what is labelled or chosen; what nobody can read goes last. O(n log n + n m)."""
     legible = readable(pool)
-    order = _spread(pool, np.where(legible, expected_wrong(pool), 0.0))
+    order = spread(pool, np.where(legible, expected_wrong(pool), 0.0))
     return np.concatenate([order[legible[order]], order[~legible[order]]])
 
 
@@ -92,20 +92,21 @@ def worth_of(form: Form, given: dict[str, float]) -> Floats:
     return np.array([given.get(f.name, 2.0 if f.kind in ("amount", "words") else 1.0) for f in form], float)
 
 
-def _falling(merit: Floats) -> Order:
+def falling(merit: Floats) -> Order:
+    """The most first; ties as they come."""
     return np.argsort(-merit, kind="stable")
 
 
-def _spread(pool: Pool, merit: Floats) -> Order:
+def spread(pool: Pool, merit: Floats) -> Order:
     """By merit times novelty; among the foremost, what each choice covers counts for the next ones."""
-    features, covered = _comparable(pool.features, pool.covered)
-    novelty = _novelty(features, covered)
-    order = _falling(merit * novelty**SPREAD)
+    features, covered = comparable(pool.features, pool.covered)
+    novelty = novelty_of(features, covered)
+    order = falling(merit * novelty**SPREAD)
     front, rest = order[:SHORTLIST], order[SHORTLIST:]
-    return np.concatenate([front[_one_by_one(features[front], merit[front], novelty[front])], rest])
+    return np.concatenate([front[one_by_one(features[front], merit[front], novelty[front])], rest])
 
 
-def _one_by_one(features: Floats, merit: Floats, novelty: Floats) -> Order:
+def one_by_one(features: Floats, merit: Floats, novelty: Floats) -> Order:
     """Greedy: the best of those left, after which everything like it is less new."""
     left, novelty = np.ones(len(merit), bool), novelty.copy()
     known = np.any(features != 0, axis=1)
@@ -113,13 +114,13 @@ def _one_by_one(features: Floats, merit: Floats, novelty: Floats) -> Order:
     for turn in range(len(merit)):
         best = int(np.argmax(np.where(left, merit * novelty**SPREAD, -np.inf)))
         chosen[turn], left[best] = best, False
-        novelty = np.minimum(novelty, _unlike(features @ features[best]))
+        novelty = np.minimum(novelty, unlikeness(features @ features[best]))
         if not known.all() and (left & known).any():
             novelty[~known] = novelty[left & known].mean()
     return chosen
 
 
-def _comparable(features: Floats, covered: Floats) -> tuple[Floats, Floats]:
+def comparable(features: Floats, covered: Floats) -> tuple[Floats, Floats]:
     """Both about their common middle, of length 1; zeros where none are known.
 
     All cheques are much alike, and the reader's features of them too: what they share says nothing.
@@ -136,19 +137,20 @@ def _comparable(features: Floats, covered: Floats) -> tuple[Floats, Floats]:
     return both[: len(features)], both[len(features) :]
 
 
-def _novelty(features: Floats, covered: Floats) -> Floats:
+def novelty_of(features: Floats, covered: Floats) -> Floats:
     """(n,) in (0, 1]: next to 0 for the image of one covered, 1 for one like none; unknown features: the average."""
     novelty = np.ones(len(features))
     for start in range(0, len(features) if len(covered) else 0, 4096):
         nearest = (features[start : start + 4096] @ covered.T).max(axis=1)
-        novelty[start : start + 4096] = _unlike(nearest)
+        novelty[start : start + 4096] = unlikeness(nearest)
     known = np.any(features != 0, axis=1)
     if known.any():
         novelty[~known] = novelty[known].mean()
     return novelty
 
 
-def _unlike(likeness: Floats) -> Floats:
+def unlikeness(likeness: Floats) -> Floats:
+    """What a likeness of 1 or less leaves to be new."""
     # Not quite 0: among duplicates the less certain still comes first.
     return np.clip(1.0 - likeness, 1e-4, 1.0)
 
@@ -164,7 +166,7 @@ def rising(held: Sequence[float | None]) -> list[float]:
     # Over the lower half: what comes last finds room behind all others until there are more than twice as many.
     width = max(1, MOST // (2 * (len(now) + 1)))
     steps, last = list[int](), 0
-    for place in [*_longest_rise(now), len(now)]:
+    for place in [*longest_rise(now), len(now)]:
         new = place - len(steps)
         end = now[place] if place < len(now) else None
         room = min(last + (new + 1) * width, MOST + 1) if end is None else end
@@ -177,7 +179,7 @@ def rising(held: Sequence[float | None]) -> list[float]:
     return [round(step * STEP, 6) for step in steps]
 
 
-def _longest_rise(steps: Sequence[int | None]) -> list[int]:
+def longest_rise(steps: Sequence[int | None]) -> list[int]:
     """The places of a longest strictly rising subsequence of what is positive and at most 1 (Schensted 1961)."""
     ends, places, before = list[int](), list[int](), dict[int, int]()
     for place, step in enumerate(steps):

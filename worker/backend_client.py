@@ -28,8 +28,8 @@ class VersionChanged(Exception):
     """Another version came into service meanwhile: what was read so far is to be read again."""
 
 
-class _NotNow(Exception):
-    pass
+class NotNow(Exception):
+    """It restarts, or has lent its card to a training: ask again."""
 
 
 class Backend:
@@ -57,7 +57,16 @@ class Backend:
         Raises BackendError, VersionChanged.
         """
         sent = [{"id": task.id, "data": self._data_of(task.image)} for task in tasks]
-        answer = self._patiently({**self._about, "tasks": sent})
+        retrying = Retrying(
+            stop=stop_after_delay(self._patience),
+            wait=wait_random_exponential(0.5, max=10),
+            retry=retry_if_exception_type(NotNow),
+        )
+        try:
+            answer = retrying(self.ask, {**self._about, "tasks": sent})
+        except RetryError as error:
+            reason = error.last_attempt.exception()
+            raise BackendError(f"{self._url}: {reason}; is the backend running, and its model whole?") from None
         if answer["version"] != version:
             raise VersionChanged(f"{answer['version']} is in service, no longer {version}")
         if differs(base := str(answer.get("base") or self._base), self._base):
@@ -71,39 +80,28 @@ class Backend:
             self.unread.pop(task, None)
             if one["error"]:
                 self.unread[task] = Unread.of(task, images[task], one["error"], one["passing"])
-        return {int(one["task"]): _reading(one) for one in answer["readings"] if not one["passing"]}
+        return {
+            int(one["task"]): None
+            if one["error"]
+            else Reading(one["values"], one["confidence"], embedding=tuple(one["embedding"]))
+            for one in answer["readings"]
+            if not one["passing"]
+        }
 
-    def _patiently(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        retrying = Retrying(
-            stop=stop_after_delay(self._patience),
-            wait=wait_random_exponential(0.5, max=10),
-            retry=retry_if_exception_type(_NotNow),
-        )
-        try:
-            return retrying(self._ask, body)
-        except RetryError as error:
-            reason = error.last_attempt.exception()
-            raise BackendError(f"{self._url}: {reason}; is the backend running, and its model whole?") from None
-
-    def _ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask once. Raises NotNow, BackendError."""
         try:
             answer = self._session.post(self._url, json=body, timeout=(5, ANSWER_SECONDS))
         except (requests.ConnectionError, requests.Timeout) as error:
             if reason := why(error, "CHEQUEMATE_BACKEND_URL"):
                 raise BackendError(f"the backend at {self._url} is not reached: {reason}") from None
-            raise _NotNow(f"no answer ({type(error).__name__})") from None
+            raise NotNow(f"no answer ({type(error).__name__})") from None
         try:
             content: dict[str, Any] = answer.json()
         except ValueError:
             content = {}
         if answer.status_code in (502, 503, 504):
-            raise _NotNow(content.get("error", f"answers {answer.status_code}"))
+            raise NotNow(content.get("error", f"answers {answer.status_code}"))
         if answer.status_code != 200:
             raise BackendError(f"{self._url} answers {answer.status_code}: {content.get('error', 'no reason given')}")
         return content
-
-
-def _reading(one: Mapping[str, Any]) -> Reading | None:
-    if one["error"]:
-        return None
-    return Reading(one["values"], one["confidence"], embedding=tuple(one["embedding"]))

@@ -23,18 +23,21 @@ def compared(curves: Mapping[str, Curves], tails: Mapping[str, Curves], labels: 
     a one-sided paired t test (a flat prior); None below two seeds. All of it holds for the one test set of all cells.
     """
     found: dict[str, Any] = {"labels": list(labels), "seeds": len(next(iter(curves.values())))}
-    found["curves"] = {name: _points(labels, curve, tails[name]) for name, curve in curves.items()}
-    found["area"] = {name: round(float(_areas(curve, labels).mean()), 4) for name, curve in curves.items()}
+    found["curves"] = {name: points_of(labels, curve, tails[name]) for name, curve in curves.items()}
+    found["area"] = {name: round(float(areas(curve, labels).mean()), 4) for name, curve in curves.items()}
     if (chance := curves.get("random")) is not None:
         others = {name: curve for name, curve in curves.items() if name != "random"}
         found["difference"] = {
-            name: _points(labels, c - chance, tails[name] - tails["random"]) for name, c in others.items()
+            name: points_of(labels, c - chance, tails[name] - tails["random"]) for name, c in others.items()
         }
-        found["labels_to_match_random"] = _matching(curves, labels)
-        found["labels_to_match_random_tail"] = _matching(tails, labels)
-        found["labels_to_match_random_between"] = {name: _between(c, chance, labels) for name, c in others.items()}
-        gains = {name: _areas(curve, labels) - _areas(chance, labels) for name, curve in others.items()}
-        found["gain"] = {name: _with_interval("mean", gain) for name, gain in gains.items()}
+        for name, some in (("labels_to_match_random", curves), ("labels_to_match_random_tail", tails)):
+            goal = float(some["random"][:, -1].mean())
+            found[name] = {strategy: reaches(curve.mean(axis=0), labels, goal) for strategy, curve in some.items()}
+        found["labels_to_match_random_between"] = {
+            name: match_interval(c, chance, labels) for name, c in others.items()
+        }
+        gains = {name: areas(curve, labels) - areas(chance, labels) for name, curve in others.items()}
+        found["gain"] = {name: with_interval("mean", gain) for name, gain in gains.items()}
         found["beats_random"] = {name: sure_above_zero(gain) for name, gain in gains.items()}
     return found
 
@@ -47,12 +50,7 @@ def interval(values: Curves) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def _matching(curves: Mapping[str, Curves], labels: Sequence[int]) -> dict[str, int | None]:
-    goal = float(curves["random"][:, -1].mean())
-    return {name: reaches(curve.mean(axis=0), labels, goal) for name, curve in curves.items()}
-
-
-def _between(curve: Curves, chance: Curves, labels: Sequence[int], draws: int = 2000) -> list[int | None]:
+def match_interval(curve: Curves, chance: Curves, labels: Sequence[int], draws: int = 2000) -> list[int | None]:
     """The 95 % interval of labels_to_match_random over the seeds, drawn again with replacement."""
     seeds = np.random.default_rng(0).integers(0, len(curve), (draws, len(curve)))
     reached = [reaches(curve[again].mean(0), labels, float(chance[again, -1].mean())) for again in seeds]
@@ -79,25 +77,25 @@ def sure_above_zero(gains: Curves) -> float | None:
     return round(float(1 - stats.ttest_1samp(gains, 0, alternative="greater").pvalue), 4)
 
 
-def _areas(curve: Curves, labels: Sequence[int]) -> Curves:
+def areas(curve: Curves, labels: Sequence[int]) -> Curves:
     width = labels[-1] - labels[0] or 1
     return np.asarray(np.trapezoid(curve, labels, axis=1)) / width if len(labels) > 1 else curve[:, 0]
 
 
-def _points(labels: Sequence[int], curve: Curves, tail: Curves) -> list[dict[str, Any]]:
+def points_of(labels: Sequence[int], curve: Curves, tail: Curves) -> list[dict[str, Any]]:
     points = []
     for place, count in enumerate(labels):
         point: dict[str, Any] = {"labels": count}
         for name, values in (("mean", curve[:, place]), ("tail", tail[:, place])):
-            point |= _with_interval(name, values)
+            point |= with_interval(name, values)
         points.append(point)
     return points
 
 
-def _with_interval(name: str, values: Curves) -> dict[str, float | None]:
+def with_interval(name: str, values: Curves) -> dict[str, float | None]:
     low, high = interval(values)
-    return {name: _number(values.mean()), f"{name}_low": _number(low), f"{name}_high": _number(high)}
+    return {name: rounded(values.mean()), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
 
 
-def _number(value: float) -> float | None:
+def rounded(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None

@@ -30,7 +30,12 @@ class Planting:
         if not self.share:
             return shown
         record, planted = PlantedRecord.of(self.draw.store, self.draw.project), []
-        lessons = {task: reading for task, reading in readings.items() if reading and self._is_lesson(task)}
+        places = {task: self.draw.get(task) for task in readings}
+        lessons = {
+            task: reading
+            for task, reading in readings.items()
+            if reading and (place := places[task]) and place.role == "lesson"
+        }
         for task, reading in lessons.items():
             if chosen(self.draw.salt, task, self.share):
                 rest = [other for known, other in lessons.items() if known != task]
@@ -45,7 +50,3 @@ class Planting:
                     shown[task] = replace(reading, values={**reading.values, error.field: error.shown})
         note_planted(self.draw.store, self.draw.project, planted)
         return shown
-
-    def _is_lesson(self, task: int) -> bool:
-        place = self.draw.get(task)
-        return place is not None and place.role == "lesson"

@@ -65,36 +65,68 @@ class Pile:
 
         anew: those that are stored were written for another form or by another base, and are written again.
 
-        First everything is read, for the order hangs on all of it; then predictions are imported, each with its final
+        First everything is read, for the order depends on all of it; then predictions are imported, each with its final
         score. The backend keeps what it has read, so that asking again, also after a kill, costs next to nothing.
         Raises StudioError, BackendError, VersionChanged.
         """
-        tasks = {task.id: task for task in self._open()}
-        held = {task.id: stored for task in tasks.values() if (stored := self._stored(task))}
+        tasks = {task.id: task for task in self.waiting()}
+        held = {
+            task.id: stored for task in tasks.values() for stored in task.stored[::-1] if stored.version == self.version
+        }
         # The base's name belongs to it: "base" stays in service when the settings name another model.
         read_as = f"{self.version} of {base_identity(self.settings.model)}"
         sights = AcquisitionCache(self.draw.store, self.project, read_as, self.config.form)
-        missing = [task for task in tasks.values() if task.id not in held]
+        legible = {task for task in tasks if task in sights and sights[task].confidence is not None}
         # What could not be read before is asked for again: somebody may have put its image right.
-        known = {task for task in held if task in sights and sights[task].confidence is not None}
-        self._read([task for task in tasks.values() if task.id not in known], sights)
-        planned, illegible = self._order([task for task in tasks if task in held or task in sights], sights)
-        order = _calm(planned, held)
+        unread = [task for task in tasks.values() if not (task.id in held and task.id in legible)]
+        for number, chunk in enumerate(chunks(unread)):
+            sights.add(self.backend.read(chunk, self.version))
+            self.progress(stage="reading", done=min(len(unread), (number + 1) * CHUNK), total=len(unread))
+
+        planned, illegible = self.order([task for task in tasks if task in held or task in sights], sights)
+        order = calm(planned, held)
         now = [held[task].score if task in held else None for task in order]
         scores = dict(zip(order, rising(now), strict=True))
         new = [tasks[task] for task in order if task not in held]
-        read = self.studio.import_predictions(self.project, self._predictions(new, scores))
-        written = self._rewritten(tasks, held if anew else self._revived(held, sights), scores, anew)
-        moved = len(written) + self._moved({t: stored for t, stored in held.items() if t not in written}, scores)
+        read = self.studio.import_predictions(self.project, self.predictions(new, scores))
+
+        # Written in place, for a prediction that somebody has open must not vanish: all of them if `anew`, else the
+        # empty ones of cheques that can be read now, also after a kill between the reading and the writing.
+        unreadable = {task for task in tasks if task in sights and sights[task].confidence is None}
+        revived = {
+            task
+            for task, stored in held.items()
+            if stored.empty and task in sights and task not in unreadable and not self.is_blind(task)
+        }
+        written = set[int]()
+        for one in self.predictions([tasks[task] for task in scores if task in (held if anew else revived)], scores):
+            if anew or one["result"]:
+                self.studio.rewrite_prediction(held[one["task"]].id, one["result"], one["score"])
+                written.add(one["task"])
+
+        moved = [(task, one.id) for task, one in held.items() if task not in written and one.score != scores[task]]
+        for done, (task, stored) in enumerate(moved):
+            self.progress(stage="ordering", done=done, total=len(moved))
+            self.studio.patch_score(stored, scores[task])
+
         # Those behind that had a hint when they stood in front: it is of another version, or of another base.
         foremost = [task for place, task in enumerate(order) if place < HINTED or tasks[task].hint]
-        self._hinted([tasks[task] for task in foremost], sights)
-        unreadable = sum(task in sights and sights[task].confidence is None for task in tasks)
+        for task in foremost if self.config.hints else ():
+            if task in sights and not self.is_blind(task):
+                wanted = hint(self.config.form, sights[task].confidence, self.settings.doubt)
+                if tasks[task].hint != wanted:
+                    self.studio.set_hint(task, wanted)
         return Prelabelled(
-            read, moved, len(held) + read, unreadable, illegible, len(missing) - read, max(tasks, default=0)
+            read=read,
+            moved=len(written) + len(moved),
+            predicted=len(held) + read,
+            unreadable=len(unreadable),
+            illegible=illegible,
+            waiting=len(tasks) - len(held) - read,
+            last_task=max(tasks, default=0),
         )
 
-    def _open(self) -> Iterator[Task]:
+    def waiting(self) -> Iterator[Task]:
         """What waits for an annotator, of the exam also for a second one."""
         yield from self.studio.tasks(self.project, self.config, labels="none", stored=True)
         if share := self.settings.second_share:
@@ -102,16 +134,7 @@ class Pile:
                 if wants_second(self.draw.get(task.id), share):
                     yield task
 
-    def _stored(self, task: Task) -> StoredPrediction | None:
-        return next((stored for stored in task.stored if stored.version == self.version), None)
-
-    def _read(self, tasks: Sequence[Task], sights: AcquisitionCache) -> None:
-        """Keep what can be read now."""
-        for number, chunk in enumerate(_chunks(tasks)):
-            sights.add(self.backend.read(chunk, self.version))
-            self.progress(stage="reading", done=min(len(tasks), (number + 1) * CHUNK), total=len(tasks))
-
-    def _order(self, tasks: Sequence[int], sights: AcquisitionCache) -> tuple[list[int], tuple[int, ...]]:
+    def order(self, tasks: Sequence[int], sights: AcquisitionCache) -> tuple[list[int], tuple[int, ...]]:
         """All of the tasks in the order of serving, and the lessons on which nothing can be made out."""
         exam = {task: place.turn for task in tasks if (place := self.draw.get(task)) and place.role == "exam"}
         seen = [task for task in tasks if task not in exam and task in sights and sights[task].confidence is not None]
@@ -133,66 +156,31 @@ class Pile:
         last = set(tasks) - set(served)  # without an image, or not to be read for the time being
         return [*served, *(task for task in tasks if task in last)], illegible
 
-    def _predictions(self, new: Sequence[Task], scores: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+    def predictions(self, new: Sequence[Task], scores: Mapping[int, float]) -> Iterator[dict[str, Any]]:
         """What each of the tasks is to show. The backend has read them already, and knows."""
         planting = Planting(self.draw, self.config.form, self.version, self.settings.planted)
-        for number, chunk in enumerate(_chunks(new)):
+        for number, chunk in enumerate(chunks(new)):
             self.progress(stage="importing", done=number * CHUNK, total=len(new))
             for task, reading in planting.shown(self.backend.read(chunk, self.version)).items():
                 shown = prediction(
-                    self.config, reading or NOTHING, self.version, scores[task], blind=self._is_blind(task)
+                    self.config, reading or NOTHING, self.version, scores[task], blind=self.is_blind(task)
                 )
                 yield {"task": task, **shown}
 
-    def _revived(self, held: Mapping[int, StoredPrediction], sights: AcquisitionCache) -> dict[int, StoredPrediction]:
-        """Empty predictions of cheques that can be read now; also after a kill between the reading and the writing."""
-        return {
-            task: stored
-            for task, stored in held.items()
-            if stored.empty and task in sights and sights[task].confidence is not None and not self._is_blind(task)
-        }
-
-    def _rewritten(
-        self, tasks: Mapping[int, Task], held: Mapping[int, StoredPrediction], scores: Mapping[int, float], anew: bool
-    ) -> set[int]:
-        """Written in place: a prediction that somebody has open must not vanish. What is empty stays, unless `anew`."""
-        written = set()
-        for one in self._predictions([tasks[task] for task in scores if task in held], scores):
-            if anew or one["result"]:
-                self.studio.rewrite_prediction(held[one["task"]].id, one["result"], one["score"])
-                written.add(one["task"])
-        return written
-
-    def _is_blind(self, task: int) -> bool:
+    def is_blind(self, task: int) -> bool:
+        """May nothing be shown of it?"""
         place = self.draw.get(task)
         return place is None or place.arm == "blind"  # what was never drawn might be
 
-    def _moved(self, held: Mapping[int, StoredPrediction], scores: Mapping[int, float]) -> int:
-        moved = [(one.id, scores[task]) for task, one in held.items() if one.score != scores[task]]
-        for done, (stored, score) in enumerate(moved):
-            self.progress(stage="ordering", done=done, total=len(moved))
-            self.studio.patch_score(stored, score)
-        return len(moved)
 
-    def _hinted(self, tasks: Sequence[Task], sights: AcquisitionCache) -> None:
-        """Name the doubtful fields in each task, where the labeling configuration has a place for them."""
-        if not self.config.hints:
-            return
-        for task in tasks:
-            if task.id not in sights or self._is_blind(task.id):
-                continue
-            wanted = hint(self.config.form, sights[task.id].confidence, self.settings.doubt)
-            if task.hint != wanted:
-                self.studio.set_hint(task.id, wanted)
-
-
-def _calm(planned: Sequence[int], held: Mapping[int, StoredPrediction]) -> list[int]:
+def calm(planned: Sequence[int], held: Mapping[int, StoredPrediction]) -> list[int]:
     """The planned order; behind the FRONT those that have a score keep their order, for every move is a request."""
     front, rest = planned[:FRONT], planned[FRONT:]
     kept = iter(sorted((task for task in rest if task in held), key=lambda task: held[task].score or 0.0))
     return [*front, *(next(kept) if task in held else task for task in rest)]
 
 
-def _chunks(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
+def chunks(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
+    """So many as one request to the backend carries."""
     for start in range(0, len(tasks), CHUNK):
         yield tasks[start : start + CHUNK]

@@ -99,10 +99,10 @@ def enqueue(name: str, project: int, *, connection: redis.Redis | None = None, *
     connection = connection or connect()
     force = bool(arguments.get("force"))
     try:
-        if name == RETRAIN and _is_stood_for(connection, project, force):
+        if name == RETRAIN and is_stood_for(connection, project, force):
             return False
-        for job_id in _ids(name, project):
-            if _enqueued(connection, name, job_id, project, arguments, force):
+        for job_id in ids_of(name, project):
+            if enqueued_as(connection, name, job_id, project, arguments, force):
                 return True
             if not force and (name == RETRAIN or connection.hget(f"rq:job:{job_id}", "status") != b"started"):
                 return False
@@ -111,21 +111,23 @@ def enqueue(name: str, project: int, *, connection: redis.Redis | None = None, *
         raise QueueAway(f"Redis does not answer ({type(error).__name__}): start it, or set REDIS_URL") from None
 
 
-def _ids(name: str, project: int) -> tuple[str, ...]:
+def ids_of(name: str, project: int) -> tuple[str, ...]:
+    """The ids under which jobs of this kind may stand."""
     return tuple(f"{name}-{project}{end}" for end in ENDS[name])
 
 
-def _is_stood_for(connection: redis.Redis, project: int, force: bool) -> bool:
+def is_stood_for(connection: redis.Redis, project: int, force: bool) -> bool:
     """Is there a retraining that does for this one: forced, one that waits and is forced too, else any at all?"""
     (queue,) = queues(connection, [RETRAIN])
-    standing = [job_id for job_id in _ids(RETRAIN, project) if not _is_over(queue, job_id, force)]
+    standing = [job_id for job_id in ids_of(RETRAIN, project) if not is_over(queue, job_id, force)]
     waiting = [job_id for job_id in standing if connection.hget(f"rq:job:{job_id}", "status") != b"started"]
-    return any(_arguments(queue, job_id).get("force") for job_id in waiting) if force else bool(standing)
+    return any(arguments_of(queue, job_id).get("force") for job_id in waiting) if force else bool(standing)
 
 
-def _enqueued(
+def enqueued_as(
     connection: redis.Redis, name: str, job_id: str, project: int, arguments: dict[str, Any], force: bool
 ) -> bool:
+    """Put it into the queue under this id; False: one that lives stands there."""
     (queue,) = queues(connection, [name])
     for attempt in (1, 2):
         try:
@@ -142,13 +144,13 @@ def _enqueued(
             )
             return True
         except DuplicateJobError:
-            if attempt == 2 or not _is_over(queue, job_id, force):
+            if attempt == 2 or not is_over(queue, job_id, force):
                 return False
             forget(queue, job_id)
     return False
 
 
-def _is_over(queue: Queue, job_id: str, force: bool) -> bool:
+def is_over(queue: Queue, job_id: str, force: bool) -> bool:
     """Is what stands under this id dead: failed, or lost with a worker or a wiped Redis?"""
     try:
         job = Job.fetch(job_id, connection=queue.connection, serializer=JSONSerializer)
@@ -162,17 +164,15 @@ def _is_over(queue: Queue, job_id: str, force: bool) -> bool:
     if status in ("failed", "stopped", "canceled"):
         return force or age > FAILED_SECONDS[queue.name]
     if status == "queued":
-        return age > LOST_SECONDS and queue.get_job_position(job_id) is None and not _is_taken(queue, job_id)
+        if age <= LOST_SECONDS or queue.get_job_position(job_id) is not None:
+            return False
+        # One that a worker has taken still says that it is queued until its process is up, which takes seconds.
+        begun = {begun_id for begun_id, _ in queue.started_job_registry.get_job_and_execution_ids(cleanup=False)}
+        return job_id not in begun | taken(queue)
     return status not in ("started", "scheduled", "deferred")
 
 
-def _is_taken(queue: Queue, job_id: str) -> bool:
-    """Has a worker taken it? Until its process is up, which takes seconds, it still says that it is queued."""
-    begun = {begun_id for begun_id, _ in queue.started_job_registry.get_job_and_execution_ids(cleanup=False)}
-    return job_id in begun | _moved(queue)
-
-
-def _moved(queue: Queue) -> set[str]:
+def taken(queue: Queue) -> set[str]:
     """Ids that a worker has taken and not yet begun."""
     return {
         job_id.decode() if isinstance(job_id, bytes) else job_id
@@ -197,8 +197,8 @@ def requeue_abandoned(connection: redis.Redis, names: Iterable[str] = QUEUES) ->
     for queue in queues(connection, names):
         registry = queue.started_job_registry
         running = {job_id for job_id, _ in registry.get_job_and_execution_ids(cleanup=False)}
-        for job_id in sorted(running | _moved(queue)):
-            arguments = _arguments(queue, job_id)
+        for job_id in sorted(running | taken(queue)):
+            arguments = arguments_of(queue, job_id)
             forget(queue, job_id)
             if arguments and enqueue(queue.name, connection=connection, **arguments):
                 begun.append(job_id)
@@ -206,7 +206,8 @@ def requeue_abandoned(connection: redis.Redis, names: Iterable[str] = QUEUES) ->
     return begun
 
 
-def _arguments(queue: Queue, job_id: str) -> dict[str, Any]:
+def arguments_of(queue: Queue, job_id: str) -> dict[str, Any]:
+    """With what a job of ours is called; nothing of one that is half, or somebody else's."""
     try:
         job = OwnJob.fetch(job_id, connection=queue.connection, serializer=JSONSerializer)
         return dict(job.kwargs) if is_ours(job) else {}
@@ -222,18 +223,18 @@ def note_labels(connection: redis.Redis, project: int, annotations: Iterable[int
         pipe.sadd(labels_key(project), *annotations)
         pipe.scard(labels_key(project))
         pipe.get(needed_key(project))
-        pipe.hget(f"rq:job:{_ids(RECONCILE, project)[0]}", "status")
+        pipe.hget(f"rq:job:{ids_of(RECONCILE, project)[0]}", "status")
         _, waiting, needed, counting = pipe.execute()
-    return bool(waiting >= _number(needed, every) and counting != b"queued")
+    return bool(waiting >= number_or(needed, every) and counting != b"queued")
 
 
 def labels_needed(connection: redis.Redis, project: int, every: int) -> int:
     """How many more labels start a retraining."""
-    waiting = _number(connection.scard(labels_key(project)), 0)
-    return max(0, _number(connection.get(needed_key(project)), every) - waiting)
+    waiting = number_or(connection.scard(labels_key(project)), 0)
+    return max(0, number_or(connection.get(needed_key(project)), every) - waiting)
 
 
-def _number(found: Any, otherwise: int) -> int:
+def number_or(found: Any, otherwise: int) -> int:
     """What Redis holds, where that is a number: another release may have written it."""
     try:
         return int(found)
@@ -257,7 +258,7 @@ def progress_of(connection: redis.Redis, name: str, project: int) -> dict[str, A
     Of several that which runs, else one that waits; `follows` where another one waits for it.
     """
     found: dict[str, list[dict[str, Any]]] = {"started": [], "waiting": [], "over": []}
-    for job_id in _ids(name, project):
+    for job_id in ids_of(name, project):
         try:
             job = Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
             status = str(job.get_status(refresh=False).value)

@@ -28,7 +28,7 @@ from reader.reading import Adapter, Reader
 from store.acquisition_cache import compact, signal
 from trainer.dataset import Example, example
 from trainer.recipe import LoraRecipe
-from worker.acquisition import STRATEGIES, Floats, Pool, worth_of
+from worker.acquisition import STRATEGIES, Pool, worth_of
 
 TEST_SEED = 999_999  # of the mail that everything is judged on
 FIRST = "first"  # the strategy of the first cell of a seed: chance, the same for all
@@ -48,7 +48,7 @@ class Plan:
     folder: Path
 
     def stages(self) -> list[list[tuple[str, int, int]]]:
-        """(strategy, seed, number of labels) of every cell; those of a stage hang on those of the stages before."""
+        """(strategy, seed, number of labels) of every cell; those of a stage depend on those of the stages before."""
         first = [(FIRST, seed, self.labels[0]) for seed in self.seeds]
         return [first, *([(s, seed, n) for seed in self.seeds for s in self.strategies] for n in self.labels[1:])]
 
@@ -74,57 +74,52 @@ def run(plan: Plan, strategy: str, seed: int, labels: int) -> Cell:
     """One cell, or what is on disk of it; those before it must be there. Raises TrainingError, ReaderError."""
     path = plan.folder / f"{strategy}-{seed}-{labels}.json"
     if not path.exists():
-        replace_file(path, json.dumps(asdict(_run(plan, strategy, seed, labels)), indent=1) + "\n")
+        replace_file(path, json.dumps(asdict(run_anew(plan, strategy, seed, labels)), indent=1) + "\n")
     found = json.loads(path.read_text(encoding="utf-8"))
     return Cell(**found | {"chosen": tuple(found["chosen"])})
 
 
-def _run(plan: Plan, strategy: str, seed: int, labels: int) -> Cell:
+def run_anew(plan: Plan, strategy: str, seed: int, labels: int) -> Cell:
     from trainer.lora import release  # torch comes with it
     from trainer.training import train
 
-    began, pool = time.monotonic(), _mail(seed, plan.pool)
-    chosen = _chosen(plan, strategy, seed, labels)
+    began, pool = time.monotonic(), mail_of(seed, plan.pool)
+    chosen = chosen_by(plan, strategy, seed, labels)
     scratch = plan.folder / f"training-{strategy}-{seed}-{labels}"
     recipe = replace(RECIPE, epochs=plan.epochs, seed=seed)
     lessons = [pool[place][1] for place in chosen]
     train(lessons, CHEQUE, recipe, settings().model, scratch, device=settings().device)
     release()
-    reader, adapter = _reader(), Adapter(scratch.name, scratch / "adapter")
-    right = _right(reader, adapter, plan.test)
+    reader, adapter = the_reader(), Adapter(scratch.name, scratch / "adapter")
+    right = right_of(reader, adapter, plan.test)
     if labels != plan.labels[-1] and strategy != "random":
-        _look(reader, adapter, pool, chosen, plan.folder / f"{strategy}-{seed}-{labels}.npz")
+        look(reader, adapter, pool, chosen, plan.folder / f"{strategy}-{seed}-{labels}.npz")
     shutil.rmtree(scratch)
     mean = sum(SHARES[kind] * value for kind, value in right.items())
     kinds = dict(Counter(pool[place][0] for place in chosen))
     return Cell(strategy, seed, labels, mean, right["tail"], chosen, kinds, time.monotonic() - began)
 
 
-def _chosen(plan: Plan, strategy: str, seed: int, labels: int) -> tuple[int, ...]:
+def chosen_by(plan: Plan, strategy: str, seed: int, labels: int) -> tuple[int, ...]:
     """What the cell before had, and the next ones in this strategy's order."""
     if strategy == FIRST:
         return tuple(np.random.default_rng(seed).permutation(plan.pool)[:labels].tolist())
     before = plan.labels[plan.labels.index(labels) - 1]
     cell = run(plan, FIRST if before == plan.labels[0] else strategy, seed, before)
     rest = np.setdiff1d(np.arange(plan.pool), cell.chosen)
-    pool = _unlabelled(plan, cell, rest) if strategy != "random" else _nothing(len(rest))
+    if strategy == "random":  # looks at nothing
+        pool = Pool(*(np.zeros(shape) for shape in ((len(rest), 0), (len(rest), 0), 0, len(rest), (0, 0))))
+    else:
+        # The rest of the pool as the cell's model sees it; features are those of the first model, as in a project.
+        now = np.load(plan.folder / f"{cell.strategy}-{cell.seed}-{cell.labels}.npz")
+        features = np.load(plan.folder / f"{FIRST}-{cell.seed}-{plan.labels[0]}.npz")["features"].astype(float)
+        worth = worth_of(CHEQUE, settings().worth)
+        pool = Pool(now["confidence"][rest], features[rest], worth, now["signal"][rest], features[list(cell.chosen)])
     order = STRATEGIES[strategy](pool, seed * 1000 + labels)
     return (*cell.chosen, *rest[order[: labels - before]].tolist())
 
 
-def _unlabelled(plan: Plan, cell: Cell, rest: Floats) -> Pool:
-    """The rest of the pool as the cell's model sees it; features are those of the first model, as in a project."""
-    now = np.load(plan.folder / f"{cell.strategy}-{cell.seed}-{cell.labels}.npz")
-    features = np.load(plan.folder / f"{FIRST}-{cell.seed}-{plan.labels[0]}.npz")["features"].astype(float)
-    worth = worth_of(CHEQUE, settings().worth)
-    return Pool(now["confidence"][rest], features[rest], worth, now["signal"][rest], features[list(cell.chosen)])
-
-
-def _nothing(count: int) -> Pool:
-    return Pool(np.zeros((count, 0)), np.zeros((count, 0)), np.zeros(0), np.zeros(count), np.zeros((0, 0)))
-
-
-def _look(reader: Reader, adapter: Adapter, pool: _Mail, chosen: tuple[int, ...], path: Path) -> None:
+def look(reader: Reader, adapter: Adapter, pool: Mail, chosen: tuple[int, ...], path: Path) -> None:
     """Keep what the model is sure of over the whole pool, the labelled too: their features cover others."""
     readings = reader.read([one.open() for _, one in pool], CHEQUE, adapter)
     confidence = [[reading.confidence.get(name, 0.0) for name in CHEQUE.names] for reading in readings]
@@ -135,9 +130,9 @@ def _look(reader: Reader, adapter: Adapter, pool: _Mail, chosen: tuple[int, ...]
     draft.replace(path)
 
 
-def _right(reader: Reader, adapter: Adapter | None, count: int) -> dict[Kind, float]:
+def right_of(reader: Reader, adapter: Adapter | None, count: int) -> dict[Kind, float]:
     """Exact match over each kind of mail; of every kind equally many are read, so that the tail is measured too."""
-    test = _mail(TEST_SEED, count, tuple(SHARES))
+    test = mail_of(TEST_SEED, count, tuple(SHARES))
     readings = reader.read([one.open() for _, one in test], CHEQUE, adapter)
     right: dict[Kind, list[float]] = {kind: [] for kind in SHARES}
     for (kind, one), reading in zip(test, readings, strict=True):
@@ -145,15 +140,15 @@ def _right(reader: Reader, adapter: Adapter | None, count: int) -> dict[Kind, fl
     return {kind: float(np.mean(values)) for kind, values in right.items()}
 
 
-_Mail = list[tuple[Kind, Example]]
+Mail = list[tuple[Kind, Example]]
 
 
 @lru_cache(maxsize=2)
-def _mail(seed: int, count: int, kinds: tuple[Kind, ...] = ()) -> _Mail:
+def mail_of(seed: int, count: int, kinds: tuple[Kind, ...] = ()) -> Mail:
     pieces = mail(seed, count, kinds)
     return [(piece.kind, example(CHEQUE, piece.id, piece.drawn.truth, piece.drawn.image)) for piece in pieces]
 
 
 @cache
-def _reader() -> Reader:
+def the_reader() -> Reader:
     return open_reader(settings())

@@ -167,7 +167,13 @@ class Timer(threading.Thread):
                 self._away, self._due = False, 0.0
             if self.worker:
                 self.worker.register_again()
-            self._enqueue_retries()
+            # RQ would fork a process for the retries that are due, which outlives a killed worker and dies with Redis.
+            names = list(self._names)
+            retries = RQScheduler(
+                names, connection=self._redis, logging_level=logging.WARNING, serializer=JSONSerializer
+            )
+            retries.prepare_registries(names)
+            retries.enqueue_scheduled_jobs()
             if RECONCILE in self._names and time.monotonic() >= self._due:
                 self._due = time.monotonic() + self._settings.reconcile_seconds
                 for project in self._projects():
@@ -176,14 +182,6 @@ class Timer(threading.Thread):
             if not self._away:
                 log.warning("redis.away", error=type(error).__name__)
             self._away = True
-
-    def _enqueue_retries(self) -> None:
-        # RQ would fork a process for this, which outlives a killed worker and dies with Redis.
-        scheduler = RQScheduler(
-            list(self._names), connection=self._redis, logging_level=logging.WARNING, serializer=JSONSerializer
-        )
-        scheduler.prepare_registries(list(self._names))
-        scheduler.enqueue_scheduled_jobs()
 
 
 def work(settings: Settings, projects: Callable[[], Sequence[int]], names: Sequence[str] = QUEUES) -> None:
@@ -196,8 +194,9 @@ def work(settings: Settings, projects: Callable[[], Sequence[int]], names: Seque
     timer = Timer(settings, projects, names)
     timer.start()
     try:
-        while _work_until_trouble(settings, names, timer):
-            _pause()
+        while work_until_trouble(settings, names, timer):
+            stop_on_signals()
+            time.sleep(RETRY_SECONDS)
     except (KeyboardInterrupt, SystemExit):
         pass
     finally:
@@ -206,9 +205,9 @@ def work(settings: Settings, projects: Callable[[], Sequence[int]], names: Seque
             lock.release()
 
 
-def _work_until_trouble(settings: Settings, names: Sequence[str], timer: Timer) -> bool:
+def work_until_trouble(settings: Settings, names: Sequence[str], timer: Timer) -> bool:
     """Work as long as all is well; True: trouble (mostly Redis), begin again."""
-    _stop_on_signals()
+    stop_on_signals()
     try:
         connection = connect(settings.redis_url, 30.0)
         if begun := requeue_abandoned(connection, names):
@@ -224,19 +223,14 @@ def _work_until_trouble(settings: Settings, names: Sequence[str], timer: Timer) 
         timer.worker = None
 
 
-def _pause() -> None:
-    _stop_on_signals()
-    time.sleep(RETRY_SECONDS)
+def stop_on_signals() -> None:
+    """End at SIGTERM and SIGINT: RQ's own handlers stay when its loop ends, and would wait for a job that is gone."""
 
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
 
-def _stop_on_signals() -> None:
-    # RQ's own handlers stay installed when its loop ends, and would wait for a job that is no longer there.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
+        signal.signal(number, stop)
 
 
 def sole_server(home: Path, name: str) -> FileLock:
