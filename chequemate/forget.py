@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
     from store.draw import Draw
     from store.forgetting import forget_tasks
     from store.projects import images_of, known_projects
+    from store.takeover import ASIDE
     from store.versions import Versions
     from studio.client import Studio
     from studio.config import read_config
@@ -49,6 +51,9 @@ def forget(project: Annotated[int, typer.Option(help="project of Label Studio")]
         if page.exists() and (tasks_of(version, "lessons") | tasks_of(version, "exam")) & gone:
             page.unlink()
             removed["reports"] += 1
+    # All that is in these stands in the store, and no line of them tells which of its cheques is gone.
+    removed["files of the release before the store"] = sum(path.is_file() for path in (own.home / ASIDE).rglob("*"))
+    shutil.rmtree(own.home / ASIDE, ignore_errors=True)
 
     typer.echo(f"gone from Label Studio: {len(gone)}")
     counts = ", ".join(f"{what} {count}" for what, count in removed.items() if count)

@@ -22,6 +22,7 @@ from store.planted import PlantedRecord, note_planted
 from store.projects import images_of, known_projects
 from store.reading_cache import Key, ReadingCache
 from store.tables import metadata, place
+from store.takeover import ASIDE
 from store.versions import Version, Versions
 from studio.config import DEFAULT_CONFIG
 from studio.formats import Label
@@ -87,6 +88,8 @@ def test_what_was_deleted_in_label_studio_is_forgotten_here(
 
     assert "nothing to forget" in run("--project", project).output
     studio._sdk.tasks.delete(str(first))
+    (home / ASIDE / "projects" / "1").mkdir(parents=True)  # of the release before, whose files held values too
+    (home / ASIDE / "projects" / "1" / "said.jsonl").write_text(NAME)
     told = run("--project", project).output
     assert (
         "gone from Label Studio: 1\n" in told and f"{old.name} learned from some of them" in told and NAME not in told
@@ -101,6 +104,7 @@ def test_what_was_deleted_in_label_studio_is_forgotten_here(
     assert first not in sights and second in sights and third in sights
     assert unread(store, project) == ()
     assert set(annotation_copy(store, project, 4)[0]) == {second, third}
+    assert not (home / ASIDE).exists()
     assert not (old.path / "report" / "report.html").exists() and (new.path / "report" / "report.html").exists()
     assert "nothing, it was done before" in run("--project", project).output
 
