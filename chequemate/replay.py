@@ -1,4 +1,4 @@
-"""`chequemate replay`: is the chosen order of labelling better than chance? Replayed on drawn mail, truth known."""
+"""`chequemate replay`: is the chosen order of labelling better than chance? Replayed on labels that are known."""
 
 from __future__ import annotations
 
@@ -22,21 +22,26 @@ console = Console()
 
 
 def replay(
+    project: Annotated[
+        int | None,
+        typer.Option(help="Replay the labels of this project, its exam as judge; drawn mail if left out."),
+    ] = None,
     strategies: Annotated[
         str, typer.Option(help="Comma-separated: random, uncertainty, diverse, active.")
     ] = "random,active",
-    seeds: Annotated[int, typer.Option(min=1, help="How many times, each with a mail of its own.")] = 8,
+    seeds: Annotated[int, typer.Option(min=1, help="How many times, each with other first labels.")] = 8,
     first_seed: Annotated[int, typer.Option(min=0, help="Tune on some, report on others.")] = 1,
     start: Annotated[int, typer.Option(min=1, help="Labels at the first training, chosen by chance.")] = 20,
     steps: Annotated[int, typer.Option(min=2, help="Trainings, the first and the last among them.")] = 6,
     to: Annotated[int, typer.Option(min=2, help="Labels at the last training.")] = 200,
-    pool: Annotated[int, typer.Option(min=3, help="Cheques to choose from.")] = 400,
-    test: Annotated[int, typer.Option(min=3, help="Cheques that everything is judged on.")] = 240,
+    pool: Annotated[int, typer.Option(min=3, help="Drawn cheques to choose from.")] = 400,
+    test: Annotated[int, typer.Option(min=3, help="Drawn cheques that everything is judged on.")] = 240,
     epochs: Annotated[int, typer.Option(min=1, help="Of each training.")] = 4,
     jobs: Annotated[int, typer.Option(min=1, help="Cells at once; on a CPU as many as there are cores.")] = 1,
-    out: Annotated[Path, typer.Option(help="Where each cell is kept: a replay that was cut off goes on.")] = Path(
-        "replay"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where each cell is kept (here, or in the home for a project): a replay cut off goes on."),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write curves and differences there.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves there (SVG).")] = None,
     quick: Annotated[
@@ -55,10 +60,20 @@ def replay(
         raise typer.BadParameter(f"no strategy {unknown[0]}: give some of {', '.join(STRATEGIES)}")
     if quick:
         seeds, start, steps, to, pool, test, epochs = min(seeds, 2), 8, 2, 16, 40, 24, 1
+    lessons, exam = ids_of(project) if project else ((), ())
+    if project:
+        pool, test, to = len(lessons), len(exam), min(to, len(lessons))
+        if not exam:
+            raise typer.BadParameter(
+                f"project {project} has no labelled exam cheque to judge on", param_hint="--project"
+            )
     if not start + steps - 1 <= to <= pool:
-        raise typer.BadParameter("the labels must rise at every step from --start to --to, and the --pool hold as many")
+        has = f"; the project has {pool} lessons" if project else ", and the --pool hold as many"
+        raise typer.BadParameter(f"the labels must rise at every step from --start to --to{has}")
     check_places(json_file, plot)
     labels = tuple(round(start + (to - start) * number / (steps - 1)) for number in range(steps))
+    out = out or (settings().home if project else Path()) / "replay"
+    ids = f"-project{project}-{hashlib.sha256(json.dumps([lessons, exam]).encode()).hexdigest()[:8]}" if project else ""
     plan = Plan(
         strategies=names,
         seeds=tuple(range(first_seed, first_seed + seeds)),
@@ -66,7 +81,12 @@ def replay(
         pool=pool,
         test=test,
         epochs=epochs,
-        folder=cells_folder(out, labels, pool, test, epochs),
+        folder=cells_folder(
+            out or (settings().home if project else Path()) / "replay", labels, pool, test, epochs, ids
+        ),
+        project=project,
+        lessons=lessons,
+        exam=exam,
     )
     with card_here(settings()), resumable():
         run_cells(plan, jobs)
@@ -94,7 +114,15 @@ def resumable() -> Iterator[None]:
         ) from None
 
 
-def cells_folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: int) -> Path:
+def ids_of(project: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lessons and the exam cheques of the project that a replay can use. Raises StudioError."""
+    from worker.replay import labels_of
+
+    _, lessons, exam = labels_of(project)
+    return tuple(one.id for one in lessons), tuple(one.id for one in exam)
+
+
+def cells_folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epochs: int, of_project: str = "") -> Path:
     """Cells of one base, one recipe, one method and one setting: others could not be compared with them."""
     from cheques.settings import settings
     from reader.base_model import base_identity
@@ -104,7 +132,7 @@ def cells_folder(out: Path, labels: tuple[int, ...], pool: int, test: int, epoch
     method = [asdict(RECIPE), settings().worth, SPREAD, SHORTLIST, NO_SIGNAL]
     digest = hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:8]
     base = base_identity(settings().model).replace("/", "-")
-    folder = out / f"{base}-{digest}-{'-'.join(map(str, labels))}-pool{pool}-test{test}-epochs{epochs}"
+    folder = out / f"{base}-{digest}-{'-'.join(map(str, labels))}-pool{pool}-test{test}-epochs{epochs}{of_project}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -167,22 +195,27 @@ def result(plan: Any) -> dict[str, Any]:
         for row in rows
         for one in row
     ]
-    return about | compared(means, tails, plan.labels) | {"cells": each}
+    return about | compared(means, None if plan.project else tails, plan.labels) | {"cells": each}
 
 
 def table(found: dict[str, Any]) -> Table:
     """The curves for people, each with its 95 % interval over the seeds."""
-    shown = Table(title=f"exact match over {found['seeds']} seeds; the long tail alone in brackets")
+    has_tail = "labels_to_match_random_tail" in found
+    brackets = "; the long tail alone in brackets" if has_tail else " on the project's exam"
+    shown = Table(title=f"exact match over {found['seeds']} seeds{brackets}")
     shown.add_column("labels", justify="right")
     for name in found["curves"]:
         shown.add_column(name, justify="right")
     for place, labels in enumerate(found["labels"]):
         points = [curve[place] for curve in found["curves"].values()]
-        shown.add_row(str(labels), *(f"{with_spread(p, 'mean')} ({with_spread(p, 'tail')})" for p in points))
+        tails = (f" ({with_spread(p, 'tail')})" if has_tail else "" for p in points)
+        shown.add_row(str(labels), *(with_spread(p, "mean") + tail for p, tail in zip(points, tails, strict=True)))
     if matching := found.get("labels_to_match_random"):
         shown.add_section()
-        tail = found["labels_to_match_random_tail"]
-        reached = (f"{matching[name] or 'never'} ({tail[name] or 'never'})" for name in found["curves"])
+        tail = found.get("labels_to_match_random_tail", {})
+        reached = (
+            f"{matching[name] or 'never'}" + (f" ({tail[name] or 'never'})" if tail else "") for name in found["curves"]
+        )
         shown.add_row("as good as random's last at", *reached)
         gains = (with_spread(found["gain"][name], "mean") if name in found["gain"] else "" for name in found["curves"])
         shown.add_row("more than random, over the curve", *gains)

@@ -14,9 +14,13 @@ from typer.testing import CliRunner
 from chequemate.cli import app
 from chequemate.replay import cells_folder, resumable
 from cheques.drawing.mail import COMMON, SHARES, mail
-from trainer.recipe import TrainingError
+from cheques.fields import Form
+from tests.backend_parts import FakeReader
+from tests.jobs_parts import World
+from trainer.dataset import Example
+from trainer.recipe import LoraRecipe, TrainingError
 from worker.curves import compared, reaches, sure_above_zero
-from worker.replay import FIRST, Cell, Plan, run
+from worker.replay import FIRST, Cell, Plan, labels_of, run
 
 LABELS = (20, 80, 140, 200)
 
@@ -130,3 +134,38 @@ def test_an_out_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 def test_a_cell_that_is_killed_is_one_line() -> None:
     with pytest.raises(TrainingError, match="it goes on"), resumable():
         raise BrokenProcessPool("A process in the process pool was terminated abruptly")
+
+
+def test_a_project_is_replayed_on_its_own_labels(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lessons are the pool, its exam judges and is never trained on; labels that come meanwhile change nothing."""
+    trained: list[set[str]] = []
+
+    def train(lessons: list[Example], form: Form, recipe: LoraRecipe, model: str, out: Path, **_: object) -> None:
+        trained.append({one.id for one in lessons})
+        (out / "adapter").mkdir(parents=True)
+
+    world.labelled(40)
+    monkeypatch.setattr("trainer.training.train", train)
+    monkeypatch.setattr("worker.replay.the_reader", FakeReader)
+    labels_of.cache_clear()
+    _, lessons, exam = labels_of(7)
+    ids = tuple(one.id for one in lessons), tuple(one.id for one in exam)
+    plan = Plan(("random", "active"), (1,), (4, 8), len(lessons), len(exam), 1, tmp_path, 7, *ids)
+    world.labelled(50)
+    labels_of.cache_clear()
+    cells = [run(plan, FIRST, 1, 4), run(plan, "random", 1, 8), run(plan, "active", 1, 8)]
+    assert len(lessons) + len(exam) == 39 and exam  # one picture is damaged
+    assert [len(one) for one in trained] == [4, 8, 8] and set().union(*trained) <= set(ids[0])
+    assert all(0 <= cell.mean <= 1 and cell.tail is None and cell.kinds == {"labelled": cell.labels} for cell in cells)
+
+    curves = {
+        name: np.array([[cells[0].mean, cell.mean]]) for name, cell in zip(plan.strategies, cells[1:], strict=True)
+    }
+    found = compared(curves, None, plan.labels)
+    assert "labels_to_match_random_tail" not in found and "tail" not in found["curves"]["active"][0]
+
+    labels_of.cache_clear()
+    world.studio.labels_.pop(int(ids[0][0]))
+    (tmp_path / "active-1-8.json").unlink()
+    with pytest.raises(TrainingError, match="gone since the replay began"):
+        run(plan, "active", 1, 8)

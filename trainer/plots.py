@@ -93,11 +93,12 @@ def learning_curve(progress: Mapping[str, Any]) -> str:
 
 
 def replay_curves(found: Mapping[str, Any]) -> str:
-    """Learning curves of several strategies, over the whole mail and over its long tail, with their intervals."""
+    """Learning curves of several strategies with intervals: of all cheques, and of a long tail where there is one."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
-    for axes, what, title in zip(figure.subplots(1, 2), ("mean", "tail"), ("whole mail", "long tail"), strict=True):
+    panels = {"mean": "whole mail", "tail": "long tail"} if "labels_to_match_random_tail" in found else {"mean": "exam"}
+    figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
+    for axes, (what, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for name, curve in found["curves"].items():
             at, heights = found["labels"], [point[what] for point in curve]
             axes.plot(at, heights, color=STRATEGY[name], marker="o", markersize=3, label=name)

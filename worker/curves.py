@@ -13,26 +13,31 @@ Curves = NDArray[np.float64]  # (seeds, numbers of labels)
 LEVEL = 0.95
 
 
-def compared(curves: Mapping[str, Curves], tails: Mapping[str, Curves], labels: Sequence[int]) -> dict[str, Any]:
+def compared(curves: Mapping[str, Curves], tails: Mapping[str, Curves] | None, labels: Sequence[int]) -> dict[str, Any]:
     """What a replay shows, as JSON: curves with t intervals over seeds, and each strategy beside `random`.
 
-    area: the mean height of a curve. difference: from random's on the same seeds, paired. labels_to_match_random: the
-    number from which on the mean curve stays as high as that of random at its end, None if it does not; …_tail: the
-    same for the long tail alone, …_between: its 95 % interval, by drawing the seeds again, None where it has no end.
-    gain: by how much the area is larger than random's. beats_random: the probability that it is larger at all, 1 - p of
-    a one-sided paired t test (a flat prior); None below two seeds. All of it holds for the one test set of all cells.
+    tails: the same over the long tail alone, None where there is none. area: the mean height of a curve. difference:
+    from random's on the same seeds, paired. labels_to_match_random: the number from which on the mean curve stays as
+    high as that of random at its end, None if it does not; …_tail: the same for the long tail alone, …_between: its
+    95 % interval, by drawing the seeds again, None where it has no end. gain: by how much the area is larger than
+    random's. beats_random: the probability that it is larger at all, 1 - p of a one-sided paired t test (a flat prior);
+    None below two seeds. All of it holds for the one test set of all cells.
     """
     found: dict[str, Any] = {"labels": list(labels), "seeds": len(next(iter(curves.values())))}
-    found["curves"] = {name: points_of(labels, curve, tails[name]) for name, curve in curves.items()}
+    both = {"mean": curves} | ({"tail": tails} if tails else {})
+    found["curves"] = {name: points_of(labels, {what: some[name] for what, some in both.items()}) for name in curves}
     found["area"] = {name: round(float(areas(curve, labels).mean()), 4) for name, curve in curves.items()}
     if (chance := curves.get("random")) is not None:
         others = {name: curve for name, curve in curves.items() if name != "random"}
         found["difference"] = {
-            name: points_of(labels, c - chance, tails[name] - tails["random"]) for name, c in others.items()
+            name: points_of(labels, {what: some[name] - some["random"] for what, some in both.items()})
+            for name in others
         }
-        for name, some in (("labels_to_match_random", curves), ("labels_to_match_random_tail", tails)):
+        for what, some in both.items():
             goal = float(some["random"][:, -1].mean())
-            found[name] = {strategy: reaches(curve.mean(axis=0), labels, goal) for strategy, curve in some.items()}
+            found["labels_to_match_random" + ("_tail" if what == "tail" else "")] = {
+                name: reaches(curve.mean(axis=0), labels, goal) for name, curve in some.items()
+            }
         found["labels_to_match_random_between"] = {
             name: match_interval(c, chance, labels) for name, c in others.items()
         }
@@ -82,12 +87,13 @@ def areas(curve: Curves, labels: Sequence[int]) -> Curves:
     return np.asarray(np.trapezoid(curve, labels, axis=1)) / width if len(labels) > 1 else curve[:, 0]
 
 
-def points_of(labels: Sequence[int], curve: Curves, tail: Curves) -> list[dict[str, Any]]:
+def points_of(labels: Sequence[int], curves: Mapping[str, Curves]) -> list[dict[str, Any]]:
+    """At each number of labels the mean over the seeds of each of the curves, with its interval."""
     points = []
     for place, count in enumerate(labels):
         point: dict[str, Any] = {"labels": count}
-        for name, values in (("mean", curve[:, place]), ("tail", tail[:, place])):
-            point |= with_interval(name, values)
+        for name, curve in curves.items():
+            point |= with_interval(name, curve[:, place])
         points.append(point)
     return points
 

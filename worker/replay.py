@@ -1,8 +1,9 @@
 """The order of labelling judged by replay: labels that are known already are given out as each strategy asks for them.
 
-A cell is one strategy, one seed and one number of labels: the model is trained from the base on the labels chosen so
-far and judged on a fixed test set, and the strategy chooses the next ones. Each cell is a file, so that a replay that
-was cut off goes on. All strategies of a seed share their first labels, chosen by chance.
+They are those of drawn mail, or of a project: its lessons are the pool, its exam is what everything is judged on. A
+cell is one strategy, one seed and one number of labels: the model is trained from the base on the labels chosen so far
+and judged on a fixed test set, and the strategy chooses the next ones. Each cell is a file, so that a replay that was
+cut off goes on. All strategies of a seed share their first labels, chosen by chance.
 """
 
 from __future__ import annotations
@@ -20,24 +21,30 @@ import numpy as np
 
 from cheques.disk import replace_file
 from cheques.drawing.mail import SHARES, Kind, mail
-from cheques.fields import CHEQUE
+from cheques.fields import CHEQUE, Form
 from cheques.settings import settings
 from cheques.values import exact
 from reader.open_reader import open_reader
-from reader.reading import Adapter, Reader
+from reader.reading import Adapter, Reader, read_each
 from store.acquisition_cache import compact, signal
 from trainer.dataset import Example, example
-from trainer.recipe import LoraRecipe
+from trainer.recipe import LoraRecipe, TrainingError
 from worker.acquisition import STRATEGIES, Pool, worth_of
+from worker.labelled_examples import examples, labelled
 
 TEST_SEED = 999_999  # of the mail that everything is judged on
 FIRST = "first"  # the strategy of the first cell of a seed: chance, the same for all
 RECIPE = replace(LoraRecipe(), apart=0.0)  # as in a project, but every label is trained on
+LABELLED = "labelled"  # the one kind of a project's cheques
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One replay. labels: at how many of them a model is trained. epochs: of each training, without early stopping."""
+    """One replay. labels: at how many of them a model is trained. epochs: of each training, without early stopping.
+
+    pool, test: how many cheques of drawn mail; of a project its number, and the ids of lessons and exam as they were at
+    the start, so that labels that come meanwhile change nothing.
+    """
 
     strategies: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -46,6 +53,9 @@ class Plan:
     test: int
     epochs: int
     folder: Path
+    project: int | None = None
+    lessons: tuple[str, ...] = ()
+    exam: tuple[str, ...] = ()
 
     def stages(self) -> list[list[tuple[str, int, int]]]:
         """(strategy, seed, number of labels) of every cell; those of a stage depend on those of the stages before."""
@@ -55,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Cell:
-    """What came of one cell. mean: exact match over the whole mail; tail: over its long tail alone.
+    """What came of one cell. mean: exact match over the whole mail; tail: over its long tail alone, None of a project.
 
     chosen: the places in the pool that were trained on. kinds: how many of each kind. seconds: all that it took.
     """
@@ -64,9 +74,9 @@ class Cell:
     seed: int
     labels: int
     mean: float
-    tail: float
+    tail: float | None
     chosen: tuple[int, ...]
-    kinds: Mapping[Kind, int]
+    kinds: Mapping[str, int]
     seconds: float
 
 
@@ -83,21 +93,26 @@ def run_anew(plan: Plan, strategy: str, seed: int, labels: int) -> Cell:
     from trainer.lora import release  # torch comes with it
     from trainer.training import train
 
-    began, pool = time.monotonic(), mail_of(seed, plan.pool)
+    began, about = time.monotonic(), material(plan, seed)
+    form, pool = about.form, about.pool
     chosen = chosen_by(plan, strategy, seed, labels)
     scratch = plan.folder / f"training-{strategy}-{seed}-{labels}"
     recipe = replace(RECIPE, epochs=plan.epochs, seed=seed)
-    lessons = [pool[place][1] for place in chosen]
-    train(lessons, CHEQUE, recipe, settings().model, scratch, device=settings().device)
+    train([pool[place][1] for place in chosen], form, recipe, settings().model, scratch, device=settings().device)
     release()
     reader, adapter = the_reader(), Adapter(scratch.name, scratch / "adapter")
-    right = right_of(reader, adapter, plan.test)
+    readings = read_each(reader, [one.open() for _, one in about.test], form, adapter)
+    right: dict[str, list[float]] = {kind: [] for kind in about.shares}
+    for (kind, one), reading in zip(about.test, readings, strict=True):
+        same = exact(form, one.values, reading.values)
+        right[kind].append(float(np.mean([same[name] for name in form.names if name not in one.unknown])))
     if labels != plan.labels[-1] and strategy != "random":
-        look(reader, adapter, pool, chosen, plan.folder / f"{strategy}-{seed}-{labels}.npz")
+        look(reader, adapter, about, plan.folder / f"{strategy}-{seed}-{labels}.npz")
     shutil.rmtree(scratch)
-    mean = sum(SHARES[kind] * value for kind, value in right.items())
+    mean = sum(share * float(np.mean(right[kind])) for kind, share in about.shares.items())
+    tail = float(np.mean(right["tail"])) if "tail" in right else None
     kinds = dict(Counter(pool[place][0] for place in chosen))
-    return Cell(strategy, seed, labels, mean, right["tail"], chosen, kinds, time.monotonic() - began)
+    return Cell(strategy, seed, labels, mean, tail, chosen, kinds, time.monotonic() - began)
 
 
 def chosen_by(plan: Plan, strategy: str, seed: int, labels: int) -> tuple[int, ...]:
@@ -113,16 +128,16 @@ def chosen_by(plan: Plan, strategy: str, seed: int, labels: int) -> tuple[int, .
         # The rest of the pool as the cell's model sees it; features are those of the first model, as in a project.
         now = np.load(plan.folder / f"{cell.strategy}-{cell.seed}-{cell.labels}.npz")
         features = np.load(plan.folder / f"{FIRST}-{cell.seed}-{plan.labels[0]}.npz")["features"].astype(float)
-        worth = worth_of(CHEQUE, settings().worth)
+        worth = worth_of(material(plan, seed).form, settings().worth)
         pool = Pool(now["confidence"][rest], features[rest], worth, now["signal"][rest], features[list(cell.chosen)])
     order = STRATEGIES[strategy](pool, seed * 1000 + labels)
     return (*cell.chosen, *rest[order[: labels - before]].tolist())
 
 
-def look(reader: Reader, adapter: Adapter, pool: Mail, chosen: tuple[int, ...], path: Path) -> None:
+def look(reader: Reader, adapter: Adapter, about: Material, path: Path) -> None:
     """Keep what the model is sure of over the whole pool, the labelled too: their features cover others."""
-    readings = reader.read([one.open() for _, one in pool], CHEQUE, adapter)
-    confidence = [[reading.confidence.get(name, 0.0) for name in CHEQUE.names] for reading in readings]
+    readings = read_each(reader, [one.open() for _, one in about.pool], about.form, adapter)
+    confidence = [[reading.confidence.get(name, 0.0) for name in about.form.names] for reading in readings]
     features = np.array([compact(reading.embedding) for reading in readings])
     draft = path.with_name(f".{path.name}")
     signals = np.array([signal(reading) for reading in readings])
@@ -130,23 +145,50 @@ def look(reader: Reader, adapter: Adapter, pool: Mail, chosen: tuple[int, ...], 
     draft.replace(path)
 
 
-def right_of(reader: Reader, adapter: Adapter | None, count: int) -> dict[Kind, float]:
-    """Exact match over each kind of mail; of every kind equally many are read, so that the tail is measured too."""
-    test = mail_of(TEST_SEED, count, tuple(SHARES))
-    readings = reader.read([one.open() for _, one in test], CHEQUE, adapter)
-    right: dict[Kind, list[float]] = {kind: [] for kind in SHARES}
-    for (kind, one), reading in zip(test, readings, strict=True):
-        right[kind].append(float(np.mean([*exact(CHEQUE, one.values, reading.values).values()])))
-    return {kind: float(np.mean(values)) for kind, values in right.items()}
+Cheques = list[tuple[str, Example]]
 
 
-Mail = list[tuple[Kind, Example]]
+@dataclass(frozen=True)
+class Material:
+    """What is played on: cheques with their kinds. shares: how much each kind counts in the mean."""
+
+    form: Form
+    pool: Cheques
+    test: Cheques
+    shares: Mapping[str, float]
 
 
-@lru_cache(maxsize=2)
-def mail_of(seed: int, count: int, kinds: tuple[Kind, ...] = ()) -> Mail:
+def material(plan: Plan, seed: int) -> Material:
+    """The drawn mail of this seed, or the project's labels. Raises TrainingError, StudioError."""
+    if plan.project is None:
+        # Of every kind equally many are judged on, so that the tail is measured too.
+        shares = {str(kind): share for kind, share in SHARES.items()}
+        return Material(CHEQUE, drawn(seed, plan.pool), drawn(TEST_SEED, plan.test, tuple(SHARES)), shares)
+    form, lessons, exam = labels_of(plan.project)
+    found = {one.id: one for one in (*lessons, *exam)}
+    if gone := [id for id in (*plan.lessons, *plan.exam) if id not in found]:
+        raise TrainingError(f"the labels of {len(gone)} cheques are gone since the replay began: start a new one")
+    pool, test = ([(LABELLED, found[id]) for id in ids] for ids in (plan.lessons, plan.exam))
+    return Material(form, pool, test, {LABELLED: 1.0})
+
+
+@lru_cache(maxsize=2)  # a pool's pictures take hundreds of megabytes
+def drawn(seed: int, count: int, kinds: tuple[Kind, ...] = ()) -> Cheques:
     pieces = mail(seed, count, kinds)
     return [(piece.kind, example(CHEQUE, piece.id, piece.drawn.truth, piece.drawn.image)) for piece in pieces]
+
+
+@cache
+def labels_of(project: int) -> tuple[Form, list[Example], list[Example]]:
+    """A project's form, lessons and exam, as a retraining would use them. Raises StudioError."""
+    from worker.jobs import Site
+
+    site = Site.of(project)
+    labels = labelled(site.studio, project, site.config, site.draw, site.fetch)
+    exam, *_ = examples(labels.exam, site.config.form, site.fetch, site.images)
+    lessons, *_ = examples(labels.lessons, site.config.form, site.fetch, site.images)
+    judged = {one.digest for one in exam}
+    return site.config.form, [one for one in lessons if one.digest not in judged], exam
 
 
 @cache
