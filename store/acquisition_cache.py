@@ -1,7 +1,7 @@
 """What the reader made of each cheque, as far as the order of labelling depends on it.
 
-A cache: whoever deletes it has the cheques asked for again. Features stay those of a cheque's first reading: what was
-labelled long ago was never read by the version of today, and the two are to be compared.
+A cache: what is deleted here is asked for again. Features stay those of a cheque's first reading: today's version never
+read what was labelled long ago, and the features of the two are compared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from store import tables
 from store.database import Store, insert
 
 Features = NDArray[np.float16]
-DIMENSIONS = 64  # of the features that are kept: more tell cheques apart no better and take longer
+DIMENSIONS = 64  # of the features that are kept: more of them take longer and tell cheques apart no better
 rows = tables.sight
 
 
@@ -34,6 +34,17 @@ class Sight:
     confidence: tuple[float, ...] | None
     signal: float = 0.0
 
+    @classmethod
+    def of(cls, row: Any, form: Form) -> Sight | None:
+        """None where the row is damaged: its cheque is asked for again."""
+        if row.confidence == tables.UNREADABLE_CHEQUE:
+            return cls(None)
+        try:
+            confidence = tuple(map(float, row.confidence))
+        except (TypeError, ValueError):
+            return None
+        return cls(confidence, row.signal) if len(confidence) == len(form.names) else None
+
 
 class AcquisitionCache:
     """The sights of one version and one form on a project's cheques, and every cheque's features."""
@@ -45,7 +56,7 @@ class AcquisitionCache:
         with store.look() as connection:
             for row in connection.execute(sa.select(rows).where(rows.c.project == self._project)):
                 task = int(row.task)
-                if row.version == version and row.form == form.digest and (sight := _sight(row, form)):
+                if row.version == version and row.form == form.digest and (sight := Sight.of(row, form)):
                     self._sights[task] = sight
                 if row.features is not None and len(row.features) == 2 * DIMENSIONS:
                     self._features[task] = np.frombuffer(row.features, np.float16)
@@ -68,27 +79,26 @@ class AcquisitionCache:
                 if reading.embedding:
                     self._features.setdefault(task, compact(reading.embedding))
             self._sights[task] = sight
-            listed.append(self._row(task, sight))
+            features = self._features.get(task)
+            row = {
+                "project": self._project,
+                "task": str(task),
+                "version": self._version,
+                "form": self._form.digest,
+                "confidence": tables.UNREADABLE_CHEQUE if sight.confidence is None else list(sight.confidence),
+                "signal": sight.signal,
+                "features": None if features is None else features.tobytes(),
+            }
+            listed.append(row)
         if not listed:
             return
         with self._store.begin() as connection:
             query = insert(connection, rows)
             now = {name: query.excluded[name] for name in ("version", "form", "confidence", "signal")}
+            # Another process may have kept features of this cheque since: the first ones stay.
             first = sa.func.coalesce(rows.c.features, query.excluded.features)
             query = query.on_conflict_do_update(index_elements=["project", "task"], set_=now | {"features": first})
             connection.execute(query, listed)
-
-    def _row(self, task: int, sight: Sight) -> dict[str, Any]:
-        features = self._features.get(task)
-        return {
-            "project": self._project,
-            "task": str(task),
-            "version": self._version,
-            "form": self._form.digest,
-            "confidence": tables.UNREADABLE_CHEQUE if sight.confidence is None else list(sight.confidence),
-            "signal": sight.signal,
-            "features": None if features is None else features.tobytes(),
-        }
 
     def confidences(self, tasks: Sequence[int]) -> NDArray[np.float64]:
         """(tasks, fields) of tasks that were read."""
@@ -103,17 +113,6 @@ class AcquisitionCache:
 
     def has_features(self, task: int) -> bool:
         return task in self._features
-
-
-def _sight(row: Any, form: Form) -> Sight | None:
-    """None where the row is damaged: its cheque is asked for again."""
-    if row.confidence == tables.UNREADABLE_CHEQUE:
-        return Sight(None)
-    try:
-        confidence = tuple(map(float, row.confidence))
-    except (TypeError, ValueError):
-        return None
-    return Sight(confidence, row.signal) if len(confidence) == len(form.names) else None
 
 
 def signal(reading: Reading) -> float:

@@ -1,4 +1,4 @@
-"""A copy of a project's annotations as the page counts them: it only spares time, and may be deleted at any time."""
+"""A copy of a project's annotations as the page counts them: it only saves time, and may be deleted at any time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def update_annotation_copy(
     changed: Mapping[int, list[dict[str, Any]]],
     gone: Iterable[int],
 ) -> None:
-    """Replace what changed, in one step with how far the copy goes. Raises StoreError."""
+    """Replace what changed, and how far the copy goes with it, in one transaction. Raises StoreError."""
     with store.begin() as connection:
         mark = mark_in(connection, project, SINCE)
         if not isinstance(mark, dict) or mark.get("format") != format:

@@ -1,4 +1,4 @@
-"""A backup: every row that nobody can make again and every file, in one archive, of one moment; and the way back.
+"""A backup: every row that nobody can make again and every file, in one archive, of one moment; and its restoring.
 
 The archive is a plain tar with `chequemate-backup.json`, one file of JSON lines for each table, and `files/`. So a
 backup of SQLite can be restored into PostgreSQL, and the other way round. Readings and other caches are left out.
@@ -12,7 +12,6 @@ import os
 import shutil
 import tarfile
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, cast
 
@@ -37,18 +36,18 @@ def backup(store: Store, path: Path) -> dict[str, int]:
     draft = path.with_name(f".{path.name}.part")
     counts = {}
     try:
-        # It holds pictures of cheques: readable by whoever made it alone.
+        # It holds pictures of cheques: nobody but its owner may read it.
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with (
             os.fdopen(handle, "wb") as file,
             tarfile.open(fileobj=file, mode="w") as archive,
             store.look() as connection,
         ):
-            about = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "tables": head()}
-            _add(archive, ABOUT, json.dumps(about))
+            about = {"made": tables.now(), "tables": head()}
+            add_text(archive, ABOUT, json.dumps(about))
             for table in KEPT:
                 rows = [json.dumps(dict(row)) for row in connection.execute(sa.select(table)).mappings()]
-                _add(archive, f"tables/{table.name}.jsonl", "".join(f"{row}\n" for row in rows))
+                add_text(archive, f"tables/{table.name}.jsonl", "".join(f"{row}\n" for row in rows))
                 counts[table.name] = len(rows)
             # A version's folder is whole before it has a row, and does not change: the rows above say which there are.
             names = connection.execute(sa.select(tables.version.c.project, tables.version.c.name)).all()
@@ -82,23 +81,29 @@ def restore(store: Store, path: Path) -> dict[str, int]:
             raise BadBackup("the store is not empty: restore into another CHEQUEMATE_HOME or database")
     try:
         with tarfile.open(path) as archive:
-            about = _read(archive, ABOUT)
+            about = read_text(archive, ABOUT)
             if json.loads(about).get("tables") != head():
                 raise BadBackup(f"{path} was made by another release: restore it with that one, then upgrade")
             rows = {
-                table: [json.loads(line) for line in _read(archive, f"tables/{table.name}.jsonl").splitlines()]
+                table: [json.loads(line) for line in read_text(archive, f"tables/{table.name}.jsonl").splitlines()]
                 for table in KEPT
             }
             store.files.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".restore-", dir=store.files) as draft:
                 members = [one for one in archive.getmembers() if one.name.startswith("files/")]
                 for member in members:
-                    _extract(archive, member, Path(draft))
+                    extract_below(Path(draft), archive, member)
                 counts = {"files": len(members)}
                 for room in ROOMS:
                     for folder in (Path(draft) / "files" / room).glob("*"):
                         sync_tree(folder)
-                        _put(folder, store.files / room / folder.name)
+                        # What is there comes from a restore that was killed: the store was empty then as it is now.
+                        place = store.files / room / folder.name
+                        place.parent.mkdir(parents=True, exist_ok=True)
+                        if place.exists():
+                            shutil.rmtree(place)
+                        folder.replace(place)
+                        sync_folder(place.parent)
     except (tarfile.TarError, KeyError, ValueError) as error:
         raise BadBackup(f"{path} is no backup of Chequemate, or cut short ({type(error).__name__})") from None
     with store.begin() as connection:
@@ -107,14 +112,15 @@ def restore(store: Store, path: Path) -> dict[str, int]:
                 connection.execute(table.insert(), listed)
             counts[table.name] = len(listed)
             if "id" in table.c and isinstance(table.c.id.type, sa.BigInteger) and not store.is_sqlite and listed:
-                # PostgreSQL counts on from where its own sequence stands, not from the largest number.
+                # PostgreSQL counts on from where its own sequence is, not from the largest number.
                 name = f"pg_get_serial_sequence('{table.name}', 'id')"
                 connection.exec_driver_sql(f"SELECT setval({name}, (SELECT max(id) FROM {table.name}))")
     return counts
 
 
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """One file below the folder. By hand, since Python before 3.11.4 has no filter for what leads elsewhere."""
+def extract_below(folder: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    """Write one file below the folder. Raises ValueError where it is no file, or its name leads elsewhere."""
+    # By hand: tarfile has had a filter for such names only since Python 3.11.4.
     place = (folder / member.name).resolve()
     if not member.isfile() or not place.is_relative_to(folder.resolve()):
         raise ValueError("no file of a backup")
@@ -123,23 +129,16 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) ->
         shutil.copyfileobj(source, copy)
 
 
-def _put(folder: Path, place: Path) -> None:
-    """Folders of a restore that was killed are replaced; the store was empty then as it is now."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():
-        shutil.rmtree(place)
-    folder.replace(place)
-    sync_folder(place.parent)
-
-
-def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
+def add_text(archive: tarfile.TarFile, name: str, text: str) -> None:
+    """Add a file that only its owner may read."""
     content = text.encode()
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(content), 0o600
     archive.addfile(member, io.BytesIO(content))
 
 
-def _read(archive: tarfile.TarFile, name: str) -> str:
+def read_text(archive: tarfile.TarFile, name: str) -> str:
+    """A file of the archive. Raises KeyError where it is not there."""
     file = archive.extractfile(name)
     assert file is not None
     return file.read().decode()

@@ -1,4 +1,4 @@
-"""What the reader would have said on blind cheques: it is shown to nobody, and lives nowhere else."""
+"""What the reader reads on blind cheques: it is shown to nobody, and kept nowhere else."""
 
 from __future__ import annotations
 

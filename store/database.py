@@ -19,7 +19,7 @@ from cheques.settings import Settings
 from store import tables
 
 FILE = "chequemate.db"
-AT_ONCE = 500  # values that one query names; databases have a limit
+AT_ONCE = 500  # values that one query names: SQLite before 3.32 takes at most 999, and PostgreSQL 65,535
 WAIT_SECONDS = 60  # for another process that writes
 MIGRATING = 0x63686571  # the number of PostgreSQL's lock under which tables are made or changed
 
@@ -59,7 +59,7 @@ class Store:
     def begin(self, project: str | None = None) -> Iterator[sa.Connection]:
         """A transaction that writes: whole when it ends, nothing of it after an error or a kill.
 
-        project: nobody else writes what belongs to it meanwhile; its row is made where there is none. Raises
+        project: nobody else writes what belongs to it meanwhile; its row is made if there is none. Raises
         StoreError.
         """
         with self._connected(write=True) as connection:
@@ -78,9 +78,10 @@ class Store:
             yield connection
 
     def clear_traces(self) -> None:
-        """What was deleted is in no file any more: SQLite keeps pages as they were in its log for a while."""
+        """What was deleted is in no file any more: SQLite's log keeps pages for a while as they were before."""
         if self.is_sqlite:
             with self._connected(write=False) as connection:
+                # Outside a transaction: SQLite refuses a checkpoint inside one that has read or written.
                 connection.exec_driver_sql("COMMIT")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
                 connection.exec_driver_sql("BEGIN")
@@ -95,9 +96,25 @@ class Store:
             with engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
         except IntegrityError:
-            raise
+            raise  # a row that the tables refuse is a bug, not a database that cannot be used
         except DBAPIError as error:
-            raise _told(self, error) from None
+            reason = " ".join(str(error.orig).split())
+            path = self.home / FILE
+            if not self.is_sqlite:
+                at = sa.make_url(self.url)
+                raise StoreError(
+                    f"PostgreSQL at {at.host or 'its socket'} cannot be used ({reason[:120]}): "
+                    "start it, or correct CHEQUEMATE_DATABASE_URL"
+                ) from None
+            if "full" in reason:
+                raise StoreError("No space left on device", errno.ENOSPC) from None
+            if "malformed" in reason or "not a database" in reason:
+                line = f"{path} is damaged: move it away and bring back a backup (chequemate restore FILE)"
+            elif "locked" in reason:
+                line = f"{path} is held by another process for more than {WAIT_SECONDS} s: see what it does"
+            else:
+                line = f"{path} cannot be used ({reason[:120]})"
+            raise StoreError(line) from None
 
 
 def insert(connection: sa.Connection, table: sa.Table) -> Any:
@@ -124,24 +141,6 @@ def delete_tasks(connection: sa.Connection, table: sa.Table, project: int, tasks
     return sum(connection.execute(table.delete().where(own, table.c.task.in_(some))).rowcount for some in chunks)
 
 
-def _told(store: Store, error: DBAPIError) -> StoreError:
-    reason = " ".join(str(error.orig).split())
-    if not store.is_sqlite:
-        at = sa.make_url(store.url)
-        return StoreError(
-            f"PostgreSQL at {at.host or 'its socket'} cannot be used ({reason[:120]}): "
-            "start it, or correct CHEQUEMATE_DATABASE_URL"
-        )
-    path = store.home / FILE
-    if "full" in reason:
-        return StoreError("No space left on device", errno.ENOSPC)
-    if "malformed" in reason or "not a database" in reason:
-        return StoreError(f"{path} is damaged: move it away and bring back a backup (chequemate restore FILE)")
-    if "locked" in reason:
-        return StoreError(f"{path} is held by another process for more than {WAIT_SECONDS} s: see what it does")
-    return StoreError(f"{path} cannot be used ({reason[:120]})")
-
-
 _engines: list[sa.Engine] = []
 
 
@@ -149,7 +148,8 @@ _engines: list[sa.Engine] = []
 def _engine(url: str) -> sa.Engine:
     if not url.startswith("sqlite:"):
         try:
-            # Whatever the address says, psycopg is the driver that the extra brings.
+            # psycopg, whatever the address says: it is the driver that the extra brings. pool_pre_ping: a server that
+            # was restarted leaves dead connections in the pool.
             server = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
         except ModuleNotFoundError:
             raise StoreError("CHEQUEMATE_DATABASE_URL needs the extra postgres: install psycopg[binary]") from None
@@ -159,17 +159,18 @@ def _engine(url: str) -> sa.Engine:
             ) from None
         _engines.append(server)
         return server
+    # isolation_level None: otherwise Python's sqlite3 begins transactions by itself, and only before a write.
     engine = sa.create_engine(url, connect_args={"timeout": WAIT_SECONDS, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
+    def set_up(connection: Any, _: Any) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a promotion survives a power cut
         connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: cheques are personal data
 
     @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        # A transaction that begins by reading and writes later would fail where another one wrote in between.
+    def begin(connection: sa.Connection) -> None:
+        # A transaction that reads first and writes later fails in SQLite where another one wrote in between.
         write = connection.get_execution_options().get("write", True)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
@@ -184,7 +185,7 @@ def _ready_engine(store: Store) -> sa.Engine:
     """The engine of a database whose tables are those of this release."""
     if store.is_sqlite and not (store.home / FILE).exists():
         store.home.mkdir(parents=True, exist_ok=True)
-        _engine(store.url).dispose()  # connections to a file that was deleted
+        _engine(store.url).dispose()  # its connections are to a file that was deleted
         _ready.discard((store.url, store.home))
     engine = _engine(store.url)
     if (store.url, store.home) not in _ready:
@@ -192,7 +193,7 @@ def _ready_engine(store: Store) -> sa.Engine:
         from store.takeover import set_aside, take_over
 
         with engine.connect().execution_options(write=True) as connection, connection.begin():
-            if not store.is_sqlite:
+            if not store.is_sqlite:  # SQLite has one writer at a time anyway
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
             upgrade(connection)
             take_over(connection, store.home)
@@ -202,7 +203,7 @@ def _ready_engine(store: Store) -> sa.Engine:
 
 
 def _after_fork() -> None:
-    # A connection must not be used on both sides of a fork, and closing it here would end it there.
+    # A connection must not be used on both sides of a fork, and closing it on one side ends it on the other.
     for engine in _engines:
         engine.dispose(close=False)
 

@@ -23,11 +23,14 @@ Task = TypeVar("Task")
 
 EAGER_EXAM = 40  # exam labels until which every second cheque is an exam cheque
 EAGER_EVERY, LATER_EVERY = 2, 5
+FINE = 2**24  # parts of [0, 1) within which u is another random number, of 24 bits
+# Share of the bits in which near-duplicates may differ: a scan saved again 0.03, two cheques of one bank from 0.2 on.
+NEAR = 0.06
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of the cheques, written into each record: a later change moves nobody who was drawn before."""
+    """Shares of the cheques. They are part of each record: a later change moves no cheque that was drawn before."""
 
     blind: float = 0.1
     exam: float = 0.2  # the blind ones included
@@ -39,7 +42,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a task stands: u in [0, 1), role, arm (exam only; None for lessons and cheques labelled before)."""
+    """What was drawn for a task: u in [0, 1), role, arm (None for lessons, and for what was labelled before)."""
 
     task: str
     u: float
@@ -54,8 +57,8 @@ class Place:
     def turn(self) -> float:
         """The order of serving within the exam, by u alone: each arm's stretch of u becomes [0, 1).
 
-        In the order of u itself every blind cheque would come before the first pre-labelled one, and the two arms
-        would be compared over different weeks, annotators' skill and versions.
+        Not u itself: by it every blind cheque comes before the first pre-labelled one, and the two arms are compared
+        over different weeks, annotators' skill and versions.
         """
         if self.u < self.blind_share:
             return self.u / self.blind_share
@@ -66,7 +69,7 @@ class Draw:
     """The draw of one project, shared by any number of processes."""
 
     def __init__(self, store: Store, project: str | int, salt: str | None = None, shares: Shares | None = None) -> None:
-        """`salt` counts only where no draw exists yet: to make a lost one again from the images."""
+        """salt: only for a project without a draw yet, to make a lost draw again from the images."""
         self.store, self.project = store, str(project)
         self.shares = shares or Shares()
         self._places: dict[str, Place] = {}
@@ -94,15 +97,15 @@ class Draw:
         return list(self._places.values())
 
     def place(self, task: str | int, image: Image, *, labelled: bool = False) -> Place:
-        """Draw a task at first sight, or say what was drawn. `labelled`: people had labelled it before we came.
+        """Draw a task at first sight, or say what was drawn. labelled: people had labelled it before the draw.
 
-        Near-duplicates share the u and the role of the first seen, so that no exam cheque is also a lesson. Raises
+        Near-duplicates share the u and the role of the first one seen, so that no exam cheque is also a lesson. Raises
         StoreError.
         """
         if found := self.get(task):
             return found
         digest, phash = pixels_digest(image), fingerprint(image)
-        # Nobody else draws in this project until it is written down: of two near-duplicates one comes first.
+        # Nobody else draws in this project until this is written down: of two near-duplicates one comes first.
         with self.store.begin(self.project) as connection:
             self._read_on(connection)
             if found := self._places.get(str(task)):
@@ -135,7 +138,7 @@ def pixels_digest(image: Image) -> str:
 
 
 def uniform(salt: str, digest: str) -> float:
-    """A number in [0, 1) that nobody can choose and everybody who has the salt can make again."""
+    """A number in [0, 1) that nobody can choose, and that everybody with the salt can compute again."""
     return int.from_bytes(hashlib.sha256(f"{salt}:{digest}".encode()).digest()[:6], "big") / 2**48
 
 
@@ -168,13 +171,8 @@ class _Fingerprints:
 
 
 def is_one_of(look: str, others: Sequence[str]) -> bool:
-    """Is this the fingerprint of one of these cheques, saved again or scanned twice?"""
+    """Is this the fingerprint of one of these cheques, saved again or scanned again?"""
     return any(len(look) == len(other) and distance(look, other) <= NEAR * len(look) * 4 for other in others)
-
-
-NEAR = (
-    0.06  # share of the bits that near-duplicates may differ in: a scan saved again 0.03, two of one bank from 0.2 on
-)
 
 
 def _words(phash: str) -> NDArray[np.uint64]:
@@ -188,13 +186,16 @@ def turns(
     """The order of serving: exam cheques (by `Place.turn`) at their turns among the lessons (by interest).
 
     Every second cheque is an exam cheque until EAGER_EXAM of them are labelled, then every fifth; when one kind runs
-    out the other goes on. The model's scores decide nothing about the exam. Lessons labelled beyond the exam's pace
-    count as served since the last exam cheque: an order that is made anew again and again would else begin with
-    lessons each time, and no exam cheque ever come up.
+    out, the other goes on. The model's scores decide nothing about the exam.
     """
     exam, served = list(reversed(exam_left)), list[Task]()
     queue = list(reversed(lessons))
-    since_exam = max(0, lessons_labelled - _paced(exam_labelled))
+
+    # Lessons labelled ahead of the exam's pace count as served since the last exam cheque. Otherwise an order that is
+    # often made again starts with lessons each time, and no exam cheque ever comes up.
+    eager = min(exam_labelled, EAGER_EXAM)
+    paced = eager * (EAGER_EVERY - 1) + (exam_labelled - eager) * (LATER_EVERY - 1)
+    since_exam = max(0, lessons_labelled - paced)
     while exam or queue:
         every = EAGER_EVERY if exam_labelled < EAGER_EXAM else LATER_EVERY
         if exam and (since_exam + 1 >= every or not queue):
@@ -204,15 +205,6 @@ def turns(
             served.append(queue.pop())
             since_exam += 1
     return served
-
-
-def _paced(exam_labelled: int) -> int:
-    """How many lessons go with as many exam cheques."""
-    eager = min(exam_labelled, EAGER_EXAM)
-    return eager * (EAGER_EVERY - 1) + (exam_labelled - eager) * (LATER_EVERY - 1)
-
-
-FINE = 2**24  # parts of [0, 1) within which u is another random number, of 24 bits
 
 
 def wants_second(place: Place | None, share: float) -> bool:

@@ -1,4 +1,4 @@
-"""What is kept of cheques that are gone from Label Studio goes too, out of every table."""
+"""Whatever is kept of cheques that are gone from Label Studio is deleted from every table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def forget_tasks(store: Store, project: int, tasks: Set[str]) -> dict[str, int]:
     """
     with store.begin(str(project)) as connection:
         counts = {what: delete_tasks(connection, table, project, tasks) for what, table in OF_A_CHEQUE.items()}
-        # Its lines may name what is on a cheque; each job says again what it finds.
+        # What could not be read, and why, may name what is on a cheque. Each job says again what it finds.
         marks = tables.mark
         connection.execute(marks.delete().where(marks.c.project == str(project), marks.c.name == UNREAD))
     store.clear_traces()

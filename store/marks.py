@@ -1,6 +1,6 @@
 """How far something has got in a project, under a name: looks at Label Studio, what could not be read, and the like.
 
-All of it can be found out again; whoever deletes it only has it looked for anew.
+All of it can be found out again: what is deleted here is looked for again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def set_mark_in(connection: sa.Connection, project: int | str, name: str, value:
 
 @dataclass(frozen=True)
 class Unread:
-    """One task. why: it has no image, its image cannot be read, or could not be fetched so far and is tried again.
+    """One task. why: it has no image; its image cannot be read; or it was not fetched so far, and is tried again.
 
     reason: what was wrong and what to do, in one line.
     """
@@ -62,7 +62,7 @@ class Unread:
 
 
 def keep_unread(store: Store, project: int, job: str, found: Iterable[Unread]) -> None:
-    """What this job found now, in place of what it found before. A full disk only means that it is not shown."""
+    """Keep what this job found, in place of what it found before. On a full disk it is not shown, and no more."""
     listed = [[one.task, one.why, one.reason] for one in found]
     with suppress(StoreError), store.begin(str(project)) as connection:
         past = _by_job(mark_in(connection, project, UNREAD))

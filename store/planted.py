@@ -37,7 +37,7 @@ class PlantedRecord:
 
 
 def note_planted(store: Store, project: int | str, errors: Sequence[Planted]) -> None:
-    """All of them in one step; what is there already stays. Raises StoreError: nothing of it may be shown then."""
+    """All of them in one transaction; what is there already stays. Raises StoreError: then none of it may be shown."""
     if not errors:
         return
     with store.begin() as connection:

@@ -1,4 +1,4 @@
-"""Readings that are kept, so that a cheque is read once by each version. A cache: it may be deleted at any time."""
+"""Kept readings, so that each version reads a cheque once. A cache: it may be deleted at any time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from store import tables
 from store.database import Store, StoreError, upsert
 
 log = structlog.get_logger()
-
 reading = tables.reading
 
 
@@ -36,7 +35,7 @@ class Key:
 
 
 def read_as(base: str, version: str) -> str:
-    """The name of a version for kept readings: another base reads otherwise under the same version's name.
+    """The name of a version among kept readings: on another base the same version's name reads otherwise.
 
     base: its identity, which a folder of other weights does not share (`reader.base_model.base_identity`).
     """
@@ -58,15 +57,20 @@ class ReadingCache:
         try:
             with self._store.look() as connection:
                 for key in keys:
-                    query = sa.select(reading.c.reading).where(*(reading.c[name] == part for name, part in _parts(key)))
-                    if (kept := _reading(connection.execute(query).scalar_one_or_none())) is not None:
+                    own = (reading.c[name] == part for name, part in asdict(key).items())
+                    query = sa.select(reading.c.reading).where(*own)
+                    if (kept := kept_reading(connection.execute(query).scalar_one_or_none())) is not None:
                         found[key] = kept
         except StoreError as error:
             log.warning("readings.unusable", reason=error.strerror)
         return found
 
     def put(self, readings: Mapping[Key, Reading]) -> None:
-        rows = [dict(_parts(key)) | {"reading": _as_json(one)} for key, one in readings.items()]
+        rows = []
+        for key, one in readings.items():
+            embedding = [round(x, 5) for x in one.embedding]
+            content = {"values": one.values, "confidence": one.confidence, "embedding": embedding}
+            rows.append(asdict(key) | {"reading": content | {"notes": list(one.notes), "evidence": one.evidence}})
         try:
             with self._store.begin() as connection:
                 upsert(connection, reading, rows)
@@ -83,33 +87,19 @@ class ReadingCache:
             log.warning("readings.unusable", reason=error.strerror)
 
     def of_tasks(self, project: int, version: str, form: str, tasks: Iterable[int]) -> dict[int, Reading]:
-        """What `version` (as `read_as` names it) has read on these tasks, for whoever only looks."""
+        """What `version` (as `read_as` names it) has read on these tasks, whatever their images are now."""
         mine = (reading.c.project == str(project), reading.c.version == version, reading.c.form == form)
         found = {}
         with self._store.look() as connection:
             for task in tasks:
                 query = sa.select(reading.c.reading).where(*mine, reading.c.task == str(task)).limit(1)
-                if (kept := _reading(connection.execute(query).scalar_one_or_none())) is not None:
+                if (kept := kept_reading(connection.execute(query).scalar_one_or_none())) is not None:
                     found[task] = kept
         return found
 
 
-def _parts(key: Key) -> Iterable[tuple[str, str]]:
-    return asdict(key).items()
-
-
-def _as_json(one: Reading) -> dict[str, Any]:
-    return {
-        "values": one.values,
-        "confidence": one.confidence,
-        "embedding": [round(x, 5) for x in one.embedding],
-        "notes": list(one.notes),
-        "evidence": one.evidence,
-    }
-
-
-def _reading(kept: Any) -> Reading | None:
-    """None where nothing is kept, or nothing that this release can read: then the cheque is read again."""
+def kept_reading(kept: Any) -> Reading | None:
+    """A reading from its column; None where there is none, or none that this release can read."""
     try:
         return Reading(
             {name: str(value) for name, value in kept["values"].items()},

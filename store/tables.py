@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class Json(TypeDecorator[Any]):
-    """JSON in ASCII: what was read may hold half a character, which neither database takes as it is."""
+    """JSON in ASCII: what was read may hold half a character (a lone surrogate), which neither database takes."""
 
     impl = sa.Text
     cache_ok = True
@@ -23,7 +24,7 @@ class Json(TypeDecorator[Any]):
 
 
 class CachedJson(Json):
-    """Of a cache: what is no JSON any more is as good as nothing, and is made again."""
+    """JSON of a cache: what is damaged counts as missing, and is made again."""
 
     cache_ok = True
 
@@ -35,6 +36,11 @@ class CachedJson(Json):
 
 
 metadata = sa.MetaData()
+
+
+def now() -> str:
+    """This second in ISO 8601 and UTC, as every table keeps a time."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
@@ -56,7 +62,7 @@ def _counted() -> sa.Column[int]:
 
 # What nobody can make again.
 
-# joined: when `connect` joined it, else not served by itself. last_version: the highest number ever given.
+# joined: when `connect` joined it; not served where it is null. last_version: the highest number ever given.
 project = _table(
     "project",
     _key("id"),
@@ -66,7 +72,7 @@ project = _table(
     sa.Column("last_version", sa.Integer, nullable=False),
 )
 
-# The draw: where each task stands. id: the order of drawing.
+# The draw: what was drawn for each task. id: the order of drawing.
 place = _table(
     "place",
     _counted(),
@@ -105,7 +111,7 @@ planted = _table(
 )
 sa.Index("planted_of_task", planted.c.project, planted.c.task, planted.c.version, unique=True)
 
-# lessons: annotation id -> when it was last changed, of the last training of a project alone.
+# lessons: annotation id -> when it was last changed; only of a project's last training.
 training = _table(
     "training",
     _counted(),

@@ -1,7 +1,7 @@
 """A home of an older release, which kept its state in files, is taken over into the store.
 
-Everything is read into the database in the transaction that makes its tables, with a mark that it was. Then the old
-files are moved aside, under ASIDE: after a kill in between, the mark says that only this is left to do.
+Everything is read into the database in the transaction that makes its tables, with a mark that says so. Then the old
+files are moved aside, under ASIDE. After a kill in between, the mark says that only this is left to do.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, datetime
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +38,37 @@ def take_over(connection: sa.Connection, home: Path) -> None:
     marks = tables.mark
     key = {"project": "", "name": f"{TAKEN} {home.absolute()}"}
     done = sa.select(marks.c.name).where(marks.c.project == "", marks.c.name == key["name"])
-    if connection.execute(done).one_or_none() or not any(_old_files(home)):
+    if connection.execute(done).one_or_none() or not any(old_files(home)):
         return
     names = {path.name for room in ("projects", "versions") for path in (home / room).glob("*") if path.is_dir()}
     for name in sorted(names):
-        _take_project(connection, home, name)
-    _take_readings(connection, home / "readings.sqlite")
-    connection.execute(marks.insert().values(**key, value=_now()))
+        take_project(connection, home, name)
+
+    # Readings only save reading everything again: a file that is damaged is left.
+    if (path := home / "readings.sqlite").exists():
+        columns, rows = ("project", "task", "image", "version", "form", "reading"), list[dict[str, Any]]()
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old:
+                found = old.execute(f"SELECT {', '.join(columns)} FROM reading").fetchall()
+            rows = [dict(zip(columns, (*row[:-1], json.loads(row[-1])), strict=True)) for row in found]
+        except (sqlite3.Error, ValueError) as error:
+            log.warning("home.readings_left", reason=type(error).__name__)
+        if rows:
+            connection.execute(tables.reading.insert(), rows)
+    connection.execute(marks.insert().values(**key, value=tables.now()))
     log.info("home.taken_over", projects=sorted(names), old_files=str(home / ASIDE))
 
 
 def set_aside(home: Path) -> None:
-    """Move the old files out of the way, now that everything in them stands in the database."""
-    for path in list(_old_files(home)):
+    """Move the old files out of the way, once everything in them is in the database."""
+    for path in list(old_files(home)):
         new = home / ASIDE / path.relative_to(home)
         new.parent.mkdir(parents=True, exist_ok=True)
         path.replace(new)
 
 
-def _old_files(home: Path) -> Iterator[Path]:
+def old_files(home: Path) -> Iterator[Path]:
+    """The files of older releases that are still in their places."""
     for pattern in OF_A_PROJECT:
         yield from (home / "projects").glob(f"*/{pattern}")
     for name in OF_VERSIONS:
@@ -65,24 +76,25 @@ def _old_files(home: Path) -> Iterator[Path]:
     yield from home.glob("readings.sqlite*")
 
 
-def _take_project(connection: sa.Connection, home: Path, name: str) -> None:
+def take_project(connection: sa.Connection, home: Path, name: str) -> None:
+    """All rows of one project. One that the database has already, from another home, stays as it is there."""
     folder, versions = home / "projects" / name, home / "versions" / name
-    salts = [str(line["salt"]) for line in _lines(folder / "draw.jsonl", "salt")]
-    records = sorted(_versions(versions), key=lambda record: int(record["name"][1:]))
-    number = max([_number(versions / "number"), *(int(record["name"][1:]) for record in records)])
-    joined = _json(folder / "project.json")
-    row = {
-        "id": name,
-        "joined": joined and str(joined.get("joined") or _now()),
-        "salt": salts[-1] if salts else secrets.token_hex(16),
-        "settings": {},
-        "last_version": number,
-    }
+    salts = [str(line["salt"]) for line in json_lines(folder / "draw.jsonl", "salt")]
+    # The folder's name is the version's: what was copied here from another project has its own name here.
+    paths = [path for path in versions.glob("v*") if path.name[1:].isdecimal()]
+    records = [record | {"name": path.name} for path in paths if (record := json_object(path / "version.json"))]
+    records.sort(key=lambda record: int(record["name"][1:]))
+    last = max((int(record["name"][1:]) for record in records), default=0)
+    with suppress(OSError, ValueError):
+        last = max(last, int((versions / "number").read_text()))
+    joined = json_object(folder / "project.json")
     if not (salts or records or joined):
         return  # a folder that holds nothing that anybody would miss
     if connection.execute(sa.select(tables.project.c.id).where(tables.project.c.id == name)).one_or_none():
         log.warning("home.project_left", project=name, reason="the database has this project already, of another home")
         return
+    row: dict[str, Any] = {"id": name, "joined": joined and str(joined.get("joined") or tables.now())}
+    row |= {"salt": salts[-1] if salts else secrets.token_hex(16), "settings": {}, "last_version": last}
     connection.execute(tables.project.insert().values(row))
 
     def take(table: sa.Table, rows: list[dict[str, Any]]) -> None:
@@ -92,29 +104,29 @@ def _take_project(connection: sa.Connection, home: Path, name: str) -> None:
             connection.execute(table.insert(), listed)
 
     places: dict[str, dict[str, Any]] = {}
-    for line in _lines(folder / "draw.jsonl", *OF_A_PLACE):
-        places.setdefault(line["task"], line)  # a task drawn twice stands where it stood first
+    for line in json_lines(folder / "draw.jsonl", *OF_A_PLACE):
+        places.setdefault(line["task"], line)  # of a task drawn twice the first draw counts
     take(tables.place, list(places.values()))
     take(
         tables.blind_reading,
         [
             {"task": str(line["task"]), "version": line["version"], "read": line["values"]}
             | {"confidence": line.get("confidence") or {}}
-            for line in _lines(folder / "said.jsonl", "task", "version", "values")
+            for line in json_lines(folder / "said.jsonl", "task", "version", "values")
         ],
     )
-    lines = _lines(folder / "planted.jsonl", "task", "version", "field", "read", "shown")
+    lines = json_lines(folder / "planted.jsonl", "task", "version", "field", "read", "shown")
     take(tables.planted, list({(line["task"], line["version"]): line for line in lines}.values()))
-    take(tables.training, list(_lines(folder / "attempts.jsonl", "at", "outcome", "version", "lessons")))
+    take(tables.training, list(json_lines(folder / "attempts.jsonl", "at", "outcome", "version", "lessons")))
     take(
         tables.version,
         [{"name": record["name"], "number": int(record["name"][1:]), "record": record} for record in records],
     )
-    if pointer := _json(versions / "champion"):
+    if pointer := json_object(versions / "champion"):
         take(tables.champion, [{"name": pointer["champion"], "before": pointer["before"]}])
         take(tables.promotion, [{"entry": entry} for entry in pointer["history"]])
     sights: dict[str, dict[str, Any]] = {}
-    for line in _lines(folder / "sights.jsonl", "task", "version", "form", "confidence"):
+    for line in json_lines(folder / "sights.jsonl", "task", "version", "form", "confidence"):
         before = sights.get(str(line["task"]), {})
         features = line.get("features") and base64.b64decode(line["features"])
         sights[str(line["task"])] = {
@@ -126,37 +138,12 @@ def _take_project(connection: sa.Connection, home: Path, name: str) -> None:
             "features": before.get("features") or features,
         }
     take(tables.sight, list(sights.values()))
-    if curve := _json(folder / "learning.json"):
+    if curve := json_object(folder / "learning.json"):
         take(tables.mark, [{"name": "learning curve", "value": curve}])
 
 
-def _versions(folder: Path) -> Iterator[dict[str, Any]]:
-    for path in folder.glob("v*"):
-        if path.name[1:].isdecimal() and (record := _json(path / "version.json")):
-            # The folder's name is the version's: what was copied here from another project has its own name here.
-            yield record | {"name": path.name}
-
-
-def _take_readings(connection: sa.Connection, path: Path) -> None:
-    """Only to spare reading everything again: a file that is damaged is left."""
-    if not path.exists():
-        return
-    names = ("project", "task", "image", "version", "form", "reading")
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old:
-            rows = [
-                dict(zip(names, row, strict=True)) for row in old.execute(f"SELECT {', '.join(names)} FROM reading")
-            ]
-        rows = [row | {"reading": json.loads(row["reading"])} for row in rows]
-    except (sqlite3.Error, ValueError) as error:
-        log.warning("home.readings_left", reason=type(error).__name__)
-        return
-    if rows:
-        connection.execute(tables.reading.insert(), rows)
-
-
-def _lines(path: Path, *keys: str) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file that have these keys; not what a kill or a full disk left torn, which is logged."""
+def json_lines(path: Path, *keys: str) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a file that have these keys. What a kill or a full disk tore is logged and left out."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -171,20 +158,10 @@ def _lines(path: Path, *keys: str) -> Iterator[dict[str, Any]]:
             yield found
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def json_object(path: Path) -> dict[str, Any] | None:
+    """None where the file is not there, or holds no JSON object."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _number(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,10 +1,9 @@
-"""What each retraining saw: by this the next one knows how many lessons are new or changed."""
+"""What each retraining saw, which tells the next one how many lessons are new or changed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -17,7 +16,7 @@ rows = tables.training
 
 @dataclass(frozen=True)
 class Training:
-    """One retraining: what it saw (kept of the last one alone), and what came of it (promoted, rejected)."""
+    """One retraining: what it saw (kept only of the last one), and what came of it (promoted, rejected)."""
 
     lessons: Lessons
     outcome: str
@@ -28,13 +27,13 @@ def note_training(store: Store, project: int, one: Training) -> None:
     """Written when the retraining is over, promoted or not. One that died leaves nothing, and is tried again."""
     row = {
         "project": str(project),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": tables.now(),
         "outcome": one.outcome,
         "version": one.version,
         "lessons": {str(annotation): changed for annotation, changed in one.lessons.items()},
     }
     with store.begin(str(project)) as connection:
-        # What is only ever added to would be read every minute.
+        # Only the last one's lessons count. All of them together grow, and this table is read every minute.
         connection.execute(rows.update().where(rows.c.project == str(project)).values(lessons={}))
         connection.execute(rows.insert().values(row))
 

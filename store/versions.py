@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +73,11 @@ class Version:
     def number(self) -> int:
         return int(self.name[1:])
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What is stored of it: all but its project and its place, which are known without it."""
+        return {name: value for name, value in asdict(self).items() if name not in ("path", "project")}
+
     def problem(self) -> str | None:
         """Why this version cannot serve, or None: its weights must be those that were judged."""
         weights = self.path / "adapter" / WEIGHTS
@@ -87,7 +91,7 @@ class Version:
 
 
 def learned(adapter: Adapter | None) -> frozenset[str]:
-    """Digests of the cheques that it was trained on; empty where nobody wrote them down (made elsewhere, the base)."""
+    """Digests of the cheques that it was trained on; empty for the base, and where an adapter does not say them."""
     if adapter is None:
         return frozenset()
     try:
@@ -96,6 +100,7 @@ def learned(adapter: Adapter | None) -> frozenset[str]:
         return frozenset()
 
 
+# Every look for the champion asks for it: the weights are hashed once for each state of the file.
 @lru_cache(maxsize=64)
 def _digest(weights: Path, mtime_ns: int, size: int) -> str:
     return digest_of(weights)
@@ -110,7 +115,7 @@ class Pointer:
     history: tuple[dict[str, Any], ...] = ()
 
     def moved(self, to: str | None, before: tuple[str, ...], action: str, who: str, why: str) -> Pointer:
-        entry = {"at": _now(), "action": action, "from": self.champion, "to": to, "who": who, "why": why}
+        entry = {"at": tables.now(), "action": action, "from": self.champion, "to": to, "who": who, "why": why}
         return Pointer(to, before, (*self.history, entry))
 
 
@@ -174,23 +179,23 @@ class Versions:
         with self.store.begin(self.project) as connection:
             self._sweep()
             known = {one.name for one in self._list(connection)}
-            last = self._last_number(connection)
+            # The highest number ever given: those of removed versions are not given again.
+            own = tables.project.c.id == self.project
+            last = connection.execute(sa.select(tables.project.c.last_version).where(own)).scalar_one()
             name = version.name or f"v{last + 1}"
             if name in known:
                 raise VersionError(f"project {self.project} has a {name} already")
             path = self.folder / name
-            version = replace(
-                version, name=name, project=self.project, path=path, digest=digest, created=version.created or _now()
-            )
+            created = version.created or tables.now()
+            version = replace(version, name=name, project=self.project, path=path, digest=digest, created=created)
             if path.exists():
-                # Whoever put it there was killed before it became a version; the next sweep but one removes it.
+                # Whoever put it there was killed before it became a version. A sweep removes it once it is a day old.
                 path.replace(self.folder / f".tmp-{secrets.token_hex(6)}")
             folder.replace(path)
             sync_folder(self.folder)
-            row = {"project": self.project, "name": name, "number": version.number, "record": _as_json(version)}
+            row = {"project": self.project, "name": name, "number": version.number, "record": version.record}
             connection.execute(tables.version.insert().values(row))
             counted = max(last, version.number)
-            own = tables.project.c.id == self.project
             connection.execute(tables.project.update().where(own).values(last_version=counted))
             if version.decision == "promoted":
                 self._promote(connection, version, "promote", "gate", "; ".join(version.reasons))
@@ -200,7 +205,7 @@ class Versions:
         """Write down what the exam said of an imported version; promote it if the gate did. Raises VersionError."""
         with self.store.begin(self.project) as connection:
             query = tables.version.update().where(*self._is(version.name))
-            connection.execute(query.values(record=_as_json(version)))
+            connection.execute(query.values(record=version.record))
             if version.decision == "promoted":
                 self._promote(connection, version, "promote", "gate", "; ".join(version.reasons))
 
@@ -249,7 +254,8 @@ class Versions:
             for version in removed:
                 connection.execute(tables.version.delete().where(*self._is(version.name)))
             self._sweep()
-        for version in removed:  # what a kill leaves of these folders is no version any more
+        # Rows first: what a kill leaves of these folders is no version any more.
+        for version in removed:
             remove_tree(version.path)
         return tuple(version.name for version in removed)
 
@@ -302,22 +308,9 @@ class Versions:
         entry = {"project": self.project, "entry": pointer.history[-1]}
         connection.execute(tables.promotion.insert().values(entry))
 
-    def _last_number(self, connection: sa.Connection) -> int:
-        """The highest number ever given: those of removed versions are not given again."""
-        query = sa.select(tables.project.c.last_version).where(tables.project.c.id == self.project)
-        return int(connection.execute(query).scalar_one())
-
     def _sweep(self) -> None:
         """What killed processes left behind."""
         for kind, seconds in ABANDONED_SECONDS.items():
             for folder in self.folder.glob(f"{kind}*"):
                 if time.time() - folder.stat().st_mtime >= seconds:
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _as_json(version: Version) -> dict[str, Any]:
-    return {name: value for name, value in asdict(version).items() if name not in ("path", "project")}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

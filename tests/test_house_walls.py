@@ -20,7 +20,7 @@ MAY_KNOW: dict[str, tuple[str, ...]] = {
     "trainer": ("store", "study", "reader", "cheques"),
     "worker": ("trainer", "store", "study", "studio", "reader", "cheques"),
 }
-MAY_IMPORT_TORCH = ("reader/local/", "research/", "trainer/lora.py", "trainer/tensorboard.py", "trainer/unsloth.py")
+MAY_IMPORT_TORCH = ("reader/local/", "research/", "trainer/lora.py", "trainer/tensorboard.py")
 FILES = {
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
     for room in MAY_KNOW

@@ -109,7 +109,7 @@ def test_verbs_that_read_borrow_the_card(verb: str, reader: Watching, tmp_path: 
 
 
 def test_a_merged_or_imported_adapter_is_tried_on_a_borrowed_card(reader: Watching, tmp_path: Path) -> None:
-    export_import._readings(settings(), None, 1)
+    export_import.drawn_values(settings(), None, 1)
     assert reader.held == [True, True]
 
 

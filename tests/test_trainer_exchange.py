@@ -66,9 +66,9 @@ def test_merged_weights_are_a_model_that_reads_as_the_adapter_does(
 ) -> None:
     out = tmp_path / "merged"
     export_merged(version, out, settings)
-    with_adapter = export_import._readings(settings, version.adapter)
-    assert export_import._readings(settings, None) != with_adapter
-    merged = export_import._readings(settings.model_copy(update={"model": str(out)}), None)
+    with_adapter = export_import.drawn_values(settings, version.adapter)
+    assert export_import.drawn_values(settings, None) != with_adapter
+    merged = export_import.drawn_values(settings.model_copy(update={"model": str(out)}), None)
     assert sum(one != other for one, other in zip(merged, with_adapter, strict=True)) <= 2
     assert not list(tmp_path.glob(".merged-*"))
 
@@ -91,7 +91,7 @@ def test_an_adapter_is_neither_read_with_nor_merged_nor_imported_over_other_weig
     here = settings.model_copy(update={"model": str(trained_elsewhere(model, tmp_path / "toy"))})
     said = rf"trained on another base \({version.base}\).*set CHEQUEMATE_MODEL to that one"
     with pytest.raises(ReaderError, match=said):
-        export_import._readings(here, version.adapter)
+        export_import.drawn_values(here, version.adapter)
     with pytest.raises(ReaderError, match=said):
         export_merged(version, tmp_path / "merged", here)
     export_adapter(version, tmp_path / "out")

@@ -94,7 +94,7 @@ def test_unsloth_tells_nobody_and_loads_the_very_base_on_the_very_card(
     monkeypatch.delitem(sys.modules, "unsloth", raising=False)
     monkeypatch.setenv("UNSLOTH_DISABLE_STATISTICS", "for monkeypatch to forget")
     monkeypatch.delenv("UNSLOTH_DISABLE_STATISTICS")
-    from trainer.unsloth import load_with_unsloth
+    from trainer.lora import load_with_unsloth
 
     assert load_with_unsloth(LARGE, LoraRecipe(), "cuda:1") == ("network", "processor")
     unsloth: Any = sys.modules.pop("unsloth")

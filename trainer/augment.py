@@ -23,20 +23,19 @@ def augmented(image: Image.Image, seed: str, strength: float = 1.0) -> Image.Ima
     def up_to(limit: float) -> float:
         return dice.uniform(-limit, limit) * strength
 
-    turned = _moved(image, up_to(TURN), 1 + up_to(SCALE), up_to(MOVE) * image.width, up_to(MOVE) * image.height)
+    # Turned and scaled about the centre, then moved; what comes in from outside has the colour of the upper edge.
+    angle, scale = math.radians(up_to(TURN)), 1 + up_to(SCALE)
+    right, down = up_to(MOVE) * image.width, up_to(MOVE) * image.height
+    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
+    x, y = image.width / 2, image.height / 2
+    matrix = (cos, sin, x - cos * (x + right) - sin * (y + down), -sin, cos, y + sin * (x + right) - cos * (y + down))
+    edge = image.resize((1, 1), Image.Resampling.BOX, box=(0, 0, image.width, max(1, image.height // 50)))
+    turned = image.transform(
+        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=edge.getpixel((0, 0))
+    )
+
     lit = ImageEnhance.Brightness(turned).enhance(1 + up_to(LIGHT) / 2)
     lit = ImageEnhance.Contrast(lit).enhance(1 + up_to(LIGHT))
     if dice.random() < 0.3:
         lit = lit.filter(ImageFilter.GaussianBlur(dice.uniform(0, BLUR) * strength * image.width / 640))
     return lit
-
-
-def _moved(image: Image.Image, degrees: float, scale: float, right: float, down: float) -> Image.Image:
-    """Turned and scaled about the centre, then moved; what comes in from outside has the colour of the edge."""
-    cos, sin = math.cos(math.radians(degrees)) / scale, math.sin(math.radians(degrees)) / scale
-    x, y = image.width / 2, image.height / 2
-    matrix = (cos, sin, x - cos * (x + right) - sin * (y + down), -sin, cos, y + sin * (x + right) - cos * (y + down))
-    edge = image.resize((1, 1), Image.Resampling.BOX, box=(0, 0, image.width, max(1, image.height // 50)))
-    return image.transform(
-        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=edge.getpixel((0, 0))
-    )

@@ -30,9 +30,9 @@ class Example:
     """One cheque with what is true of it.
 
     id: names it in reports. values: canonical, by field. written: as people typed them. digest: of the pixels.
-    origin: its bank and its hand, as far as they are known. unknown: fields of which nobody knows what is true (what
-    was typed has no canonical form); nothing is learned of them and nothing is judged by them. `open` gives the RGB
-    image and may raise BadImage.
+    origin: its bank and its hand, as far as they are known. unknown: fields whose truth nobody knows, because what
+    was typed has no canonical form; they are neither learned nor judged. `open` gives the RGB image and may raise
+    BadImage.
     """
 
     id: str
@@ -45,7 +45,7 @@ class Example:
 
     @property
     def taught(self) -> dict[str, str | None]:
-        """What is to be learned, by field; None for what is unknown."""
+        """What is learned, by field; None for what is unknown."""
         return {**self.values, **dict.fromkeys(self.unknown)}
 
 
@@ -59,8 +59,8 @@ def example(
 ) -> Example:
     """An example from a file or an image already open. Raises BadImage.
 
-    written: as people type, so that some of it may have no canonical form and is unknown. unusable: those fields,
-    where `written` is canonical already.
+    written: as people type; a field without a canonical form becomes unknown. unusable: these fields, where `written`
+    is canonical already.
     """
     values, refused = canonical_values(form, written) if unusable is None else (written, unusable)
     opened = open_image(source) if isinstance(source, Path) else source
@@ -108,6 +108,7 @@ def read_folder(folder: Path, form: Form) -> tuple[list[Example], list[str]]:
 
 
 def _of_line(folder: Path, form: Form, line: str) -> tuple[Example, list[str]]:
+    """The cheque of one line, and what is wrong with single fields of it. Raises DataError and BadImage for a line."""
     try:
         truth = json.loads(line)
     except ValueError as error:
@@ -139,7 +140,7 @@ def openable(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
 
 def dataset_hash(examples: Iterable[Example], form: Form, recipe: Any, model: str) -> str:
     """Equal for equal lessons, form, recipe and base, in any order: the same labels never train twice."""
-    # Without what is unknown: once somebody corrects that label, it is another lesson.
+    # Without what is unknown: once somebody corrects that label, the lesson is another one.
     lessons = sorted(
         [one.id, one.digest, sorted((name, value) for name, value in one.taught.items() if value is not None)]
         for one in examples
@@ -151,9 +152,9 @@ def dataset_hash(examples: Iterable[Example], form: Form, recipe: Any, model: st
 def kept_apart(
     examples: Sequence[Example], share: float, seed: int, at_least: int = 20
 ) -> tuple[list[Example], list[Example]]:
-    """Lessons to train on, and lessons for early stopping and calibration; none of these below `at_least` lessons.
+    """Lessons to train on, and lessons for early stopping and calibration; of fewer than `at_least`, all to train on.
 
-    Chosen by the pixels, so that a lesson stays on its side when others come.
+    A digest of the pixels decides, so hardly any lesson changes sides when others come.
     """
 
     def chance(one: Example) -> str:

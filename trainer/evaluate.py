@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -111,13 +112,17 @@ class Scores:
         A form without an amount: whole cheques. What holds a `?` is never taken.
         """
         names = [field.name for field in self.form if field.kind == "amount"][:1] or list(self.form.names)
-        known = [cheque for cheque in self.cheques if cheque.right.keys() >= set(names)]
-        trust = np.array([_trust(cheque.reading, names) for cheque in known])
-        right = np.array([all(cheque.right[name] for name in names) for cheque in known], bool)
-        return metrics.read_rate(trust, right, target)
+        trust, right = list[float](), list[bool]()
+        for cheque in self.cheques:
+            if cheque.right.keys() >= set(names):
+                doubtful = any(cheque.reading.values.get(name, UNREADABLE) == UNREADABLE for name in names)
+                sure = min(cheque.reading.confidence.get(name, 0.0) for name in names)
+                trust.append(0.0 if doubtful else sure)
+                right.append(all(cheque.right[name] for name in names))
+        return metrics.read_rate(np.array(trust), np.array(right, bool), target)
 
     def as_json(self) -> dict[str, Any]:
-        """What `chequemate evaluate` writes; null stands for what so few cheques cannot carry."""
+        """What `chequemate evaluate` writes; null stands for what cannot be told from so few cheques."""
         confidence, right = self.confidences()
         return {
             "n": self.n,
@@ -141,11 +146,6 @@ class Scores:
         }
 
 
-def _trust(reading: Reading, names: Sequence[str]) -> float:
-    doubtful = any(reading.values.get(name, UNREADABLE) == UNREADABLE for name in names)
-    return 0.0 if doubtful else min(reading.confidence.get(name, 0.0) for name in names)
-
-
 def evaluate(
     reader: Reader,
     form: Form,
@@ -158,7 +158,7 @@ def evaluate(
 ) -> Scores:
     """Read the examples (all of which must open) and judge each against its truth.
 
-    After `seconds` no further group is begun, and the rest is left out. Raises ReaderError, BadImage.
+    After `seconds` no other group is read, and the rest is left out. Raises ReaderError, BadImage.
     """
     cheques, taken = list[Judged](), 0.0
     for group in groups(examples, AT_ONCE):
@@ -168,18 +168,13 @@ def evaluate(
         began = time.perf_counter()
         readings = read_each(reader, images, form, adapter, constrained=constrained)
         taken += time.perf_counter() - began
-        cheques += [
-            Judged(one, reading, _known_right(form, one, reading), fits(form, reading.raw))
-            for one, reading in zip(group, readings, strict=True)
-        ]
+        for one, reading in zip(group, readings, strict=True):
+            same = exact(form, one.values, reading.values)
+            right = {name: equal for name, equal in same.items() if name not in one.unknown}
+            cheques.append(Judged(one, reading, right, fits(form, reading.raw)))
         if on_read:
             on_read(len(cheques), len(examples))
     return Scores(form, tuple(cheques), taken)
-
-
-def _known_right(form: Form, one: Example, reading: Reading) -> dict[str, bool]:
-    same = exact(form, one.values, reading.values)
-    return {name: right for name, right in same.items() if name not in one.unknown}
 
 
 def valid_json(
@@ -187,26 +182,19 @@ def valid_json(
 ) -> tuple[float | None, int]:
     """The share of freely decoded answers that are valid JSON of the form, and on how many cheques.
 
-    Images that do not open are left out; after `seconds` no further group is begun.
+    Images that do not open are left out; after `seconds` no other group is read.
     """
     valid, read, began = 0, 0, time.monotonic()
     for group in groups(images, AT_ONCE // 2):
         if read and time.monotonic() - began > seconds:
             break
-        opened = _opened(group)
+        opened = list[Image]()
+        for open_it in group:
+            with suppress(BadImage):
+                opened.append(open_it())
         answers = read_each(reader, opened, form, adapter, constrained=False) if opened else []
         valid, read = valid + sum(fits(form, answer.raw) for answer in answers), read + len(answers)
     return (valid / read if read else None), read
-
-
-def _opened(group: Sequence[Callable[[], Image]]) -> list[Image]:
-    opened = list[Image]()
-    for open_it in group:
-        try:
-            opened.append(open_it())
-        except BadImage:
-            continue
-    return opened
 
 
 def groups(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:

@@ -1,4 +1,4 @@
-"""Versions out of the house and into it: an adapter, the merged model, an adapter from elsewhere."""
+"""Adapters and merged models leave the house, and adapters from elsewhere come into it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def export_adapter(version: Version, folder: Path) -> None:
     """
     if problem := version.problem():
         raise VersionError(problem)
-    with _appearing(folder) as draft:
+    with appearing(folder) as draft:
         shutil.copytree(version.path / "adapter", draft, dirs_exist_ok=True)
         for beside in (CONFIDENCE, LESSONS):
             if (version.path / beside).is_file():
@@ -46,21 +46,21 @@ def export_merged(version: Version, folder: Path, settings: Settings) -> None:
     if problem := version.problem():
         raise VersionError(problem)
     here = settings.model_copy(update={"reader_url": None})  # no server has the merged model
-    with _appearing(folder) as draft:
-        apart = _readings(here, version.adapter)  # first: what cannot be read with cannot be merged either
+    with appearing(folder) as draft:
+        apart = drawn_values(here, version.adapter)  # first: what cannot be read with cannot be merged either
         merge_adapter(here.model, version.adapter.path, draft)
         if (version.path / CONFIDENCE).is_file():
             shutil.copy2(version.path / CONFIDENCE, draft / CONFIDENCE)
-        merged = _readings(here.model_copy(update={"model": str(draft)}), None)
+        merged = drawn_values(here.model_copy(update={"model": str(draft)}), None)
         wrong = sum(one != other for one, other in zip(apart, merged, strict=True))
-        # Merging rounds in the last digit; a value in doubt may turn, an adapter merged wrongly turns most.
+        # Merging rounds the weights: it may turn a value in doubt. An adapter merged wrongly turns most of them.
         if wrong > len(apart) * MAY_TURN:
             raise VersionError(
                 f"{version.name}: merged, {wrong} of {len(apart)} values are read otherwise; export the adapter instead"
             )
 
 
-def _readings(settings: Settings, adapter: Adapter | None, count: int = CHECKED_ON) -> list[str | None]:
+def drawn_values(settings: Settings, adapter: Adapter | None, count: int = CHECKED_ON) -> list[str | None]:
     """Every value of `count` drawn cheques, as read by the model of these settings."""
     from cheques.drawing import draw_cheque
     from reader.open_reader import reader_here
@@ -73,15 +73,24 @@ def _readings(settings: Settings, adapter: Adapter | None, count: int = CHECKED_
 def import_adapter(versions: Versions, folder: Path, model: str, name: str = "") -> Version:
     """Take the adapter in `folder` as the next version of the base `model`, or as `name`.
 
-    It serves once a person promotes it, or the gate does: the next retraining judges it on the exam.
-
-    Raises VersionError (no adapter, or one of another base).
+    It serves once a person promotes it, or the gate does: the next retraining judges it on the exam. Raises
+    VersionError (no adapter, or one of another base).
     """
     weights, config = folder / WEIGHTS, folder / CONFIG
     for path in (weights, config):
         if not path.is_file():
             raise VersionError(f"{path} is missing: give a folder written by `chequemate versions export`")
-    _check(weights, config)
+
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, "numpy") as file:
+            keys = list(file.keys())
+        json.loads(config.read_text(encoding="utf-8"))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise VersionError(f"{folder} holds no adapter ({error}): export it again") from None
+    if not any(".lora_" in key for key in keys):
+        raise VersionError(f"{weights} holds no LoRA weights: give an adapter, not a model")
     if base := other_base(folder, model):
         raise VersionError(
             f"{folder}: trained on another base ({base}); set CHEQUEMATE_MODEL to that one, or train again"
@@ -89,13 +98,10 @@ def import_adapter(versions: Versions, folder: Path, model: str, name: str = "")
     with versions.staging() as staging:
         (staging / "adapter").mkdir()
         for path in folder.iterdir():
-            beside = (CONFIDENCE, LESSONS)
-            if path.is_file() and path.suffix in (".safetensors", ".json", ".md") and path.name not in beside:
+            if path.is_file() and path.name in (CONFIDENCE, LESSONS):
+                shutil.copy2(path, staging / path.name)
+            elif path.is_file() and path.suffix in (".safetensors", ".json", ".md"):
                 shutil.copy2(path, staging / "adapter" / path.name)
-        if (folder / CONFIDENCE).is_file():
-            shutil.copy2(folder / CONFIDENCE, staging / CONFIDENCE)
-        if (folder / LESSONS).is_file():
-            shutil.copy2(folder / LESSONS, staging / LESSONS)
         reasons = (f"imported from {folder.name}, not judged here",)
         version = Version(
             name, versions.project, staging, base=trained_on(folder), decision="imported", reasons=reasons, brought=True
@@ -104,31 +110,19 @@ def import_adapter(versions: Versions, folder: Path, model: str, name: str = "")
 
 
 def must_read(folder: Path, settings: Settings) -> None:
-    """Read a drawn cheque with the adapter in `folder`: one that cannot be read with would block every retraining.
+    """Read a drawn cheque with the adapter in `folder`: one that cannot be read with blocks every retraining.
 
     Raises VersionError, ReaderError.
     """
     if not (folder / WEIGHTS).is_file():
         raise VersionError(f"{folder / WEIGHTS} is missing: give a folder written by `chequemate versions export`")
-    _readings(settings, Adapter(f"import/{secrets.token_hex(4)}", folder), 1)
-
-
-def _check(weights: Path, config: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(weights, "numpy") as file:
-            keys = list(file.keys())
-        json.loads(config.read_text(encoding="utf-8"))
-    except (SafetensorError, ValueError, OSError) as error:
-        raise VersionError(f"{weights.parent} holds no adapter ({error}): export it again") from None
-    if not any(".lora_" in key for key in keys):
-        raise VersionError(f"{weights} holds no LoRA weights: give an adapter, not a model")
+    # A name of its own, since readers keep adapters by name.
+    drawn_values(settings, Adapter(f"import/{secrets.token_hex(4)}", folder), 1)
 
 
 @contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder that appears under its name whole or not at all."""
+def appearing(folder: Path) -> Iterator[Path]:
+    """A folder that appears under its name whole or not at all. Raises VersionError."""
     if folder.exists():
         raise VersionError(f"{folder} exists already: give a folder that does not")
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")

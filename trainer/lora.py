@@ -1,6 +1,6 @@
 """LoRA on a Qwen-VL in torch: with Unsloth on a GPU that has it, with plain transformers and peft elsewhere.
 
-The only file here that knows torch. Both ways give the same adapter: the same layers, the same names of weights.
+Both ways give the same adapter: the same layers, the same names of weights.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import gc
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ Cheques = Sequence[tuple[Image, Mapping[str, str | None]]]  # None: not known, n
 CLIP = 1.0
 Choice = Literal["auto", "unsloth", "peft"]
 PARITY = 8  # cheques whose readings are compared with those of the adapter reloaded
+LONGEST = 4096  # tokens of the prompt, the image and the answer together
 
 
 class Engine:
@@ -63,6 +64,7 @@ class Engine:
                 self.optimizer.zero_grad(set_to_none=True)
                 torch.cuda.empty_cache()
 
+    # Not within `step`: with this frame goes what a failed try holds on the card, its losses with their activations.
     def _step(self, cheques: Cheques, collate: Collator, rate: float) -> float:
         parts = [collate(cheques[start : start + self.at_once]) for start in range(0, len(cheques), self.at_once)]
         tokens = [int((part["labels"] >= 0).sum()) for part in parts]
@@ -79,13 +81,9 @@ class Engine:
         return total
 
     def _loss(self, batch: dict[str, Any]) -> Any:
-        with self._precision():
+        quick = self.device.type == "cuda" or fast_bfloat16()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=quick):
             return self.model(**{key: value.to(self.device) for key, value in batch.items()}).loss
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        wanted = self.device.type == "cuda" or fast_bfloat16()
-        precision: AbstractContextManager[Any] = torch.autocast(self.device.type, torch.bfloat16, enabled=wanted)
-        return precision
 
     def loss(self, cheques: Cheques, collate: Collator) -> float:
         """The mean loss for each token of the answers, nothing learned."""
@@ -94,7 +92,7 @@ class Engine:
             return float(self._loss(collate(cheques)))
 
     def readings(self, images: Sequence[Image], form: Form) -> list[dict[str, str]]:
-        """The values that the trained model reads, as the reader will read them; nothing can be trained after it."""
+        """The values that the trained model reads, as the reader will read them; it cannot be trained afterwards."""
         from reader.local.local_reader import LocalReader
 
         self.model.config.use_cache = True
@@ -124,13 +122,13 @@ class Engine:
         written = json.loads(config.read_text(encoding="utf-8"))
         written["base_model_name_or_path"] = self.base
         config.write_text(json.dumps(written, indent=1), encoding="utf-8")
-        (folder / "README.md").unlink(missing_ok=True)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card: the report writes a full one
 
     def peak_bytes(self) -> int:
-        """The most memory held: the card's where there is one, else this process's."""
+        """The most memory held: the card's where there is one, otherwise this process's."""
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
-        return _most_resident()
+        return most_resident()
 
     def save_checkpoint(self, path: Path, metadata: str, best: Mapping[str, Any]) -> None:
         """Weights, optimizer, dice and `metadata` in one file, replaced whole. Raises OSError (a full disk)."""
@@ -143,6 +141,7 @@ class Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}")
         try:
+            # Not torch.save, whose files are unpickled when they are read.
             save_file(tensors, draft, metadata={"state": metadata})
         except SafetensorError as error:
             draft.unlink(missing_ok=True)
@@ -167,6 +166,7 @@ class Engine:
             parts = ("step", "exp_avg", "exp_avg_sq")
             found = {part: tensors[f"optimizer.{part}/{key}"] for part in parts if f"optimizer.{part}/{key}" in tensors}
             if found:
+                # AdamW keeps its count of steps on the CPU, and all else beside the weight.
                 kept = {part: value.to(weight.device) for part, value in found.items() if part != "step"}
                 self.optimizer.state[weight] = {"step": found["step"], **kept}
         torch.set_rng_state(tensors["dice"])
@@ -188,14 +188,12 @@ def load(
         if card is None:
             raise TrainingError(f"torch sees no card {device}: install the driver, or set CHEQUEMATE_DEVICE to another")
         check_fits(model, recipe, card, reads_elsewhere)
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(recipe.seed)  # before the load, which draws the fresh adapter's weights
     try:
-        if engine == "unsloth" or (engine == "auto" and device.startswith("cuda") and _has_unsloth()):
-            from trainer.unsloth import load_with_unsloth
-
+        if engine == "unsloth" or (engine == "auto" and device.startswith("cuda") and find_spec("unsloth")):
             name, network, processor = "unsloth", *load_with_unsloth(model, recipe, device)
         else:
-            name, network, processor = "peft", *_load_with_peft(model, recipe, device)
+            name, network, processor = "peft", *load_with_peft(model, recipe, device)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         line = " ".join(str(error).split())[:200]
         raise TrainingError(f"{model} cannot be trained ({line}): set CHEQUEMATE_MODEL to a Qwen-VL") from None
@@ -203,19 +201,45 @@ def load(
 
 
 def release() -> None:
-    """Give back the memory of what was trained: it hangs in reference cycles, which only the collector finds."""
+    """Give back the memory of what was trained: it is in reference cycles, which only the garbage collector finds."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def _has_unsloth() -> bool:
-    from importlib.util import find_spec
+def load_with_unsloth(model: str, recipe: LoraRecipe, device: str) -> tuple[Any, Any]:
+    """(model with adapter, processor) on `device`: quicker and smaller on a card; Collator makes its batches."""
+    # Otherwise every load tells a hub what card this machine has; nothing leaves it that nobody asked for.
+    os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
+    from unsloth import FastVisionModel
 
-    return find_spec("unsloth") is not None
+    network, processor = FastVisionModel.from_pretrained(
+        model,
+        use_exact_model_name=True,  # the base of that name, not Unsloth's copy: the reader loads the former
+        device_map={"": device},
+        max_seq_length=LONGEST,
+        load_in_4bit=recipe.four_bit,
+        load_in_16bit=not recipe.four_bit,
+        # Unsloth's own way parks activations in pinned memory, which only a machine with a card has.
+        use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else True,
+    )
+    network = FastVisionModel.get_peft_model(
+        network,
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        finetune_vision_layers=recipe.vision,
+        finetune_language_layers=recipe.language,
+        finetune_attention_modules=True,
+        finetune_mlp_modules=True,
+        random_state=recipe.seed,
+    )
+    FastVisionModel.for_training(network)
+    return network, processor
 
 
-def _load_with_peft(model: str, recipe: LoraRecipe, device: str) -> tuple[Any, Any]:
+def load_with_peft(model: str, recipe: LoraRecipe, device: str) -> tuple[Any, Any]:
+    """(model with adapter, processor) on `device`, which may be the CPU."""
     with_torchvision()
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -258,7 +282,7 @@ def merge_adapter(model: str, adapter: Path, out: Path) -> None:
 
 
 def held_bytes() -> int:
-    """What this process holds: of the card the most since the last call, else its resident memory."""
+    """What this process holds: of the card the most since the last call; without a card, its resident memory."""
     if torch.cuda.is_available():
         most = int(torch.cuda.max_memory_allocated())
         torch.cuda.reset_peak_memory_stats()
@@ -266,11 +290,12 @@ def held_bytes() -> int:
     statm = Path("/proc/self/statm")
     if statm.is_file():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return _most_resident()
+    return most_resident()
 
 
-def _most_resident() -> int:
+def most_resident() -> int:
+    """Bytes: the most that this process ever held in memory."""
     import resource
 
-    unit = 1 if os.uname().sysname == "Darwin" else 1024
+    unit = 1 if os.uname().sysname == "Darwin" else 1024  # Linux counts in KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

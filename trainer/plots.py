@@ -1,4 +1,4 @@
-"""The report's plots, as SVG to be put into a page."""
+"""The plots of reports, as SVG to be put into a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLOURS = ("#9aa5b1", "#2f6fb0", "#d97a1d")
 def field_bars(scores: Mapping[str, Scores]) -> str:
     """Exact match of each field, a bar for each reader."""
     fields = next(iter(scores.values())).form.names
-    figure, axes = _figure("Exact match by field", height=3.6)
+    figure, axes = new_figure("Exact match by field", height=3.6)
     width = 0.8 / len(scores)
     for place, (name, colour) in enumerate(zip(scores, COLOURS, strict=False)):
         at = np.arange(len(fields)) + (place - (len(scores) - 1) / 2) * width
@@ -28,12 +28,12 @@ def field_bars(scores: Mapping[str, Scores]) -> str:
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.08), ncols=3)
-    return _svg(figure)
+    return svg(figure)
 
 
 def loss_curve(losses: Sequence[tuple[int, float]], apart: Sequence[float], best_epoch: int) -> str:
     """Loss of each step, and on the lessons kept apart after each epoch."""
-    figure, axes = _figure("Loss for each token of the answers")
+    figure, axes = new_figure("Loss for each token of the answers")
     steps = [step for step, _ in losses]
     axes.plot(steps, [loss for _, loss in losses], color=COLOURS[1], linewidth=1, label="lessons")
     if len(apart) > 1:
@@ -43,7 +43,7 @@ def loss_curve(losses: Sequence[tuple[int, float]], apart: Sequence[float], best
     axes.set_xlabel("step")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
 def reliability(scores: Scores) -> str:
@@ -51,7 +51,7 @@ def reliability(scores: Scores) -> str:
     confidence, right = scores.confidences()
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     filled = [b for b in range(BINS) if (bins == b).any()]
-    figure, axes = _figure("Is the confidence true?")
+    figure, axes = new_figure("Is the confidence true?")
     axes.plot((0, 1), (0, 1), color="#bbb", linewidth=1)
     sizes = [12 + 120 * float((bins == b).mean()) for b in filled]
     x, y = [confidence[bins == b].mean() for b in filled], [right[bins == b].mean() for b in filled]
@@ -60,7 +60,7 @@ def reliability(scores: Scores) -> str:
     axes.set_ylabel("right")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
-    return _svg(figure)
+    return svg(figure)
 
 
 def learning_curve(progress: Mapping[str, Any]) -> str:
@@ -68,7 +68,7 @@ def learning_curve(progress: Mapping[str, Any]) -> str:
 
     progress: as trainer.progress writes it.
     """
-    figure, axes = _figure("Exact match on the exam")
+    figure, axes = new_figure("Exact match on the exam")
     if curve := progress.get("curve"):
         along = [one["labels"] for one in curve]
         axes.fill_between(
@@ -89,7 +89,7 @@ def learning_curve(progress: Mapping[str, Any]) -> str:
     axes.set_xlabel("labels learned from")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8, loc="lower right")
-    return _svg(figure)
+    return svg(figure)
 
 
 def replay_curves(found: Mapping[str, Any]) -> str:
@@ -110,10 +110,12 @@ def replay_curves(found: Mapping[str, Any]) -> str:
         axes.set_ylabel("exact match")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
-def _figure(title: str, height: float = 3.0) -> tuple[Any, Any]:
+def new_figure(title: str, height: float = 3.0) -> tuple[Any, Any]:
+    """(figure, axes) of one small plot; height in inches."""
+    # Figure itself and not pyplot, which keeps every figure of a process until it is closed.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6, height), layout="constrained")
@@ -124,8 +126,9 @@ def _figure(title: str, height: float = 3.0) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any) -> str:
+def svg(figure: Any) -> str:
+    """The <svg> element alone, without prolog and metadata, which a page has no use for."""
     written = io.StringIO()
-    figure.savefig(written, format="svg", metadata={"Date": None})
+    figure.savefig(written, format="svg")
     text = re.sub(r"<metadata>.*?</metadata>", "", written.getvalue(), flags=re.DOTALL)
     return text[text.index("<svg") :]

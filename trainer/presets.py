@@ -1,4 +1,4 @@
-"""Which recipe for which base, and whether it fits on the card; known before anything is downloaded."""
+"""Which recipe for which base, and whether it fits on the card: known before anything is downloaded."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ WEIGHTS_GIB = {
 FOUR_BIT = 0.36  # of the 16-bit weights: the vision tower and the embeddings stay as they are
 READING_GIB = 2.0  # images, keys and values of the cheques read at once, beside the weights in 16 bit
 WORKING_GIB, WORKING_SHARE = 3.0, 0.06  # adapter, optimizer and checkpointed activations at two cheques a step
-SMALL_WIDTH = 512  # hidden size up to which a model is learned from scratch, so to say: more steps, larger ones
+SMALL_WIDTH = 512  # hidden size up to which a model has nearly everything to learn: more steps, larger ones
 
 SMALL = LoraRecipe()
 LARGE = LoraRecipe(alpha=16, learning_rate=2e-4, epochs=4, batch=2)
 
 
 def recipe_for(model: str, card_gib: float | None = None, reads_elsewhere: bool = False) -> LoraRecipe:
-    """The recipe for a folder or hub name; in 4 bit where the card holds it no other way.
+    """The recipe for a folder or hub name; in 4 bit where the card does not hold it otherwise.
 
-    Only where another machine or card reads, though: the reader in this process does not quantise.
+    4 bit only where another machine or card reads: the reader in this process does not quantise.
     """
-    if _width(model) <= SMALL_WIDTH:
+    if is_small(model):
         return SMALL
     weights = weights_gib(model)
     too_large = weights is not None and card_gib is not None and need_gib(weights, four_bit=False) > card_gib
@@ -46,10 +46,10 @@ def recipe_here(settings: Settings) -> LoraRecipe:
 
     Raises TrainingError where what training needs is not installed.
     """
-    # Calibration and report need the last two, hours after the training has begun.
+    # Calibration and report need the last two, hours after training has started.
     if missing := [name for name in ("torch", "peft", "sklearn", "matplotlib") if find_spec(name) is None]:
         raise TrainingError(f"training needs {', '.join(missing)}: install chequemate[train]")
-    if settings.device == "cpu" or _width(settings.model) <= SMALL_WIDTH:
+    if settings.device == "cpu" or is_small(settings.model):
         return recipe_for(settings.model)
     from reader.local.model import card_gib
 
@@ -57,9 +57,9 @@ def recipe_here(settings: Settings) -> LoraRecipe:
 
 
 def check_fits(model: str, recipe: LoraRecipe, card_gib: float, reads_elsewhere: bool = False) -> None:
-    """Raises TrainingError where a card of `card_gib` will not train the model, or not read with it afterwards.
+    """Raises TrainingError where a card of `card_gib` cannot train the model, or cannot read with it afterwards.
 
-    An unknown model passes. reads_elsewhere: a server reads, so that the card need not hold the weights in 16 bit.
+    An unknown model passes. reads_elsewhere: a server reads, so this card need not hold the weights in 16 bit.
     """
     weights = weights_gib(model)
     if weights is None:
@@ -81,7 +81,7 @@ def check_fits(model: str, recipe: LoraRecipe, card_gib: float, reads_elsewhere:
 
 
 def need_gib(weights: float, four_bit: bool) -> float:
-    """About how much a training holds, from the GiB of the weights in 16 bit."""
+    """About how many GiB a training takes, from those of the weights in 16 bit."""
     return weights * (FOUR_BIT if four_bit else 1.0) + WORKING_GIB + WORKING_SHARE * weights
 
 
@@ -93,9 +93,10 @@ def weights_gib(model: str) -> float | None:
     return WEIGHTS_GIB.get(model)
 
 
-def _width(model: str) -> int:
+def is_small(model: str) -> bool:
+    """Is this the folder of a model of at most SMALL_WIDTH? Not where its config does not say so."""
     config = Path(model) / "config.json"
     if not config.is_file():
-        return SMALL_WIDTH + 1
+        return False
     content = json.loads(config.read_text(encoding="utf-8"))
-    return int(content.get("text_config", content).get("hidden_size", SMALL_WIDTH + 1))
+    return int(content.get("text_config", content).get("hidden_size", SMALL_WIDTH + 1)) <= SMALL_WIDTH

@@ -1,6 +1,6 @@
 """When to stop: the learning curve of a project, from its versions and their reports, in words and as JSON.
 
-What is kept for the page of the lead, rewritten after each version:
+What is kept for the lead's page, and written again after each version:
 
     {"project": "7", "at": ISO time, "left_out": versions of another base or form,
      "points": [{"version": "base" or "v1", "labels": lessons learned from, "exam": cheques judged on,
@@ -14,7 +14,7 @@ What is kept for the page of the lead, rewritten after each version:
      "more": 100, "gain": {"value", "low", "high"} of so many more labels,
      "horizon": labels up to which something is said,
      "targets": [{"target", "reached", "labels": in all, null beyond the horizon, "low", "high": likewise}],
-     "curve": [{"labels", "value", "low", "high"}] from no label to `more` than now, the versions' own among them}
+     "curve": [{"labels", "value", "low", "high"}] from no label to `more` than now, those of the versions included}
 
 Exact match and its differences are shares: 0.02 is two points.
 """
@@ -24,12 +24,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from reader.base_model import differs
+from store import tables
 from store.marks import CURVE, set_mark
 from store.versions import Version, Versions
 from study.learning_curve import Curve, Lack, Needed, Point, fit, lacking, own_interval
@@ -67,11 +67,23 @@ def progress_of(versions: Versions) -> Progress:
     """Every judged version, promoted or rejected, that has the base and the form of the newest one."""
     judged = [one for one in versions.list() if one.mean is not None and one.exam]
     alike = [one for one in judged if one.form == judged[-1].form and not differs(one.base, judged[-1].base)]
-    reports = [_report(one) for one in alike]
-    rows = [Row(one, _candidate(one, report)) for one, report in zip(alike, reports, strict=True)]
-    if base := _base(reports):
+    rows, reports = list[Row](), list[dict[str, Any]]()
+    for one in alike:
+        try:
+            report = json.loads((one.path / "report" / "report.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            report = None
+        reports.append(report if isinstance(report, dict) else {})
+        # By cheque where the report says it, otherwise as the version's record has it.
+        if scores := exam_scores(reports[-1], "right"):
+            point = Point(one.labels, len(scores), sum(scores.values()) / len(scores), scores)
+        else:
+            point = Point(one.labels, one.exam, min(1.0, max(0.0, one.mean or 0.0)))
+        rows.append(Row(one, point))
+    if base := base_point(reports):
         rows.insert(0, Row(None, base))
-    # What was trained elsewhere lies on no curve of these labels; it is shown beside it.
+
+    # What was trained elsewhere is on no curve of these labels; it is shown beside it.
     points = [row.point for row in rows if row.version is None or not row.version.brought]
     lack = lacking(points, MORE)
     return Progress(versions.project, tuple(rows), len(judged) - len(alike), None if lack else fit(points), lack)
@@ -83,19 +95,23 @@ def keep_curve(versions: Versions, found: Progress) -> None:
 
 
 def targets(curve: Curve, wanted: Sequence[float] = ()) -> list[Needed]:
-    """What these targets take, or else the next round ones above where the curve is now."""
-    now = round(curve.at(curve.labels).value, 2)  # as it is said: nobody asks for 0.80 at 0.80
+    """What these targets take; without any, the next round ones above where the curve is now."""
+    now = round(curve.at(curve.labels).value, 2)  # as people see it: nobody asks for 0.80 at 0.80
     return [curve.needed(one) for one in wanted or [one for one in TARGETS if one > now][:TARGETS_SAID]]
 
 
 def as_json(found: Progress, wanted: Sequence[float] = ()) -> dict[str, Any]:
     """See this module's docstring. wanted: targets, the next round ones where there is none."""
-    curve = found.curve
+    curve, points = found.curve, list[dict[str, Any]]()
+    for row in found.rows:
+        low, high = own_interval(row.point)
+        point = {"version": row.name, "labels": row.point.labels, "exam": row.point.n, "mean": row.point.mean}
+        points.append(point | {"low": low, "high": high, "decision": row.version and row.version.decision})
     content: dict[str, Any] = {
         "project": found.project,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": tables.now(),
         "left_out": found.left_out,
-        "points": [_row(row) for row in found.rows],
+        "points": points,
         "enough": curve is not None,
         "lack": found.lack and asdict(found.lack),
         "sentence": sentence(found),
@@ -126,10 +142,8 @@ def sentence(found: Progress) -> str:
         return f"not enough yet: {lack.have} {words[lack.what]}, {lack.needed} needed"
     assert found.curve is not None
     now, gain = found.curve.at(found.curve.labels), found.curve.gain(MORE)
-    return (
-        f"exact match {now.value:.2f} now; "
-        f"{MORE} more labels bring {gain.value:+.2f} ({_plain(gain.low)} to {_plain(gain.high)})"
-    )
+    low, high = gain.low + 0.0, gain.high + 0.0  # minus zero becomes zero
+    return f"exact match {now.value:.2f} now; {MORE} more labels bring {gain.value:+.2f} ({low:.2f} to {high:.2f})"
 
 
 def target_sentence(curve: Curve, needed: Needed) -> str:
@@ -147,33 +161,9 @@ def target_sentence(curve: Curve, needed: Needed) -> str:
     return f"{needed.target:.2f} takes about {needed.labels} labels to learn from ({low} to {high})"
 
 
-def _plain(value: float) -> str:
-    return f"{value + 0.0:.2f}"
-
-
-def _row(row: Row) -> dict[str, Any]:
-    low, high = own_interval(row.point)
-    return {
-        "version": row.name,
-        "labels": row.point.labels,
-        "exam": row.point.n,
-        "mean": row.point.mean,
-        "low": low,
-        "high": high,
-        "decision": row.version and row.version.decision,
-    }
-
-
-def _candidate(version: Version, report: dict[str, Any]) -> Point:
-    """By cheque where the report says it, else as the version's record has it."""
-    if scores := _scores(report, "right"):
-        return Point(version.labels, len(scores), sum(scores.values()) / len(scores), scores)
-    return Point(version.labels, version.exam, min(1.0, max(0.0, version.mean or 0.0)))
-
-
-def _base(reports: Sequence[dict[str, Any]]) -> Point | None:
+def base_point(reports: Sequence[dict[str, Any]]) -> Point | None:
     """The base on every cheque that any report has it on, as last judged; by its mean where cheques are unknown."""
-    scores = {cheque: score for report in reports for cheque, score in _scores(report, "base_right").items()}
+    scores = {cheque: score for report in reports for cheque, score in exam_scores(report, "base_right").items()}
     if scores:
         return Point(0, len(scores), sum(scores.values()) / len(scores), scores, trained=False)
     for report in reversed(reports):
@@ -184,7 +174,7 @@ def _base(reports: Sequence[dict[str, Any]]) -> Point | None:
     return None
 
 
-def _scores(report: dict[str, Any], key: str) -> dict[str, float]:
+def exam_scores(report: dict[str, Any], key: str) -> dict[str, float]:
     """The share of right fields of each exam cheque; nothing where the report does not say it of every one."""
     cheques = report.get("cheques")
     if not isinstance(cheques, list):
@@ -194,14 +184,6 @@ def _scores(report: dict[str, Any], key: str) -> dict[str, float]:
         right = one.get(key) if isinstance(one, dict) else None
         if not isinstance(right, dict) or not right:
             return {}
-        # In folders an id is a file's name, and two exams have cheques of the same name.
+        # By the digest: in folders an id is a file's name, and two exams may have cheques of the same name.
         found[str(one.get("digest") or one.get("id"))] = sum(map(bool, right.values())) / len(right)
     return found
-
-
-def _report(version: Version) -> dict[str, Any]:
-    try:
-        found = json.loads((version.path / "report" / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

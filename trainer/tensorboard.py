@@ -1,4 +1,4 @@
-"""The curves of a training, for whoever watches it in TensorBoard."""
+"""The curves of a training, to be watched in TensorBoard."""
 
 from __future__ import annotations
 
