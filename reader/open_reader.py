@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from cheques.settings import Settings
 from reader.gpu_lock import card_here
 from reader.reading import Reader, ReaderError
+from reader.turning import TurningReader
 
 
 def open_reader(settings: Settings) -> Reader:
@@ -15,7 +16,7 @@ def open_reader(settings: Settings) -> Reader:
     if settings.reader_url:
         from reader.remote.remote_reader import RemoteReader
 
-        return RemoteReader(settings)
+        return TurningReader(RemoteReader(settings))
     try:
         from reader.local.local_reader import LocalReader  # imports torch, which a remote reader does without
     except ModuleNotFoundError as error:
@@ -23,7 +24,7 @@ def open_reader(settings: Settings) -> Reader:
             f"reading in this process needs {error.name}: install chequemate[local], or set CHEQUEMATE_READER_URL"
         ) from None
 
-    return LocalReader(settings)
+    return TurningReader(LocalReader(settings))
 
 
 @contextmanager

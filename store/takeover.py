@@ -88,12 +88,12 @@ def take_project(connection: sa.Connection, home: Path, name: str) -> None:
     with suppress(OSError, ValueError):
         last = max(last, int((versions / "number").read_text()))
     joined = json_object(folder / "project.json")
-    if not (salts or records or joined):
+    if not (salts or records or joined is not None):
         return  # a folder that holds nothing that anybody would miss
     if connection.execute(sa.select(tables.project.c.id).where(tables.project.c.id == name)).one_or_none():
         log.warning("home.project_left", project=name, reason="the database has this project already, of another home")
         return
-    row: dict[str, Any] = {"id": name, "joined": joined and str(joined.get("joined") or tables.now())}
+    row: dict[str, Any] = {"id": name, "joined": None if joined is None else str(joined.get("joined") or tables.now())}
     row |= {"salt": salts[-1] if salts else secrets.token_hex(16), "settings": {}, "last_version": last}
     connection.execute(tables.project.insert().values(row))
 

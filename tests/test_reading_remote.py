@@ -19,6 +19,7 @@ from reader.open_reader import open_reader
 from reader.prompt import question
 from reader.reading import ReaderError
 from reader.remote.remote_reader import RemoteReader, tokens_of
+from reader.turning import TurningReader
 from tests.remote_parts import TEXT, VISION, FakeVllm, adapter, serving, settings_for
 
 
@@ -35,7 +36,7 @@ def settings(server: FakeVllm, tmp_path: Path) -> Settings:
 
 def test_images_are_read_in_parallel_and_come_back_in_order(settings: Settings, server: FakeVllm) -> None:
     reader = open_reader(settings)
-    assert isinstance(reader, RemoteReader)
+    assert isinstance(reader, TurningReader) and isinstance(reader.reader, RemoteReader)
     readings = reader.read([Image.new("RGB", (100 + n, 100)) for n in range(9)], CHEQUE)
     assert [reading.values["lieu"] for reading in readings] == [f"é {100 + n}" for n in range(9)]
     # "é 100" is six bytes and a closing quote; the halves of the é were spelt as replacement characters.

@@ -125,6 +125,7 @@ def test_damaged_lines_cost_themselves_alone(home: Path) -> None:
     for name in ("draw.jsonl", "said.jsonl", "attempts.jsonl", "planted.jsonl", "sights.jsonl"):
         with (folder / name).open("ab") as file:
             file.write(damage)
+    (folder / "project.json").write_text("{}")
     store = Store(home)
     assert len(Draw(store, PROJECT).places()) == len(lines("draw.jsonl")) - 1
     assert len(blind_readings(store, PROJECT)) == len(lines("said.jsonl"))

@@ -22,6 +22,7 @@ from cheques.disk import sync_folder
 from cheques.fields import Form
 from reader.base_model import base_identity
 from reader.local.model import as_read, card_gib, fast_bfloat16, quick_sight, with_torchvision
+from reader.turning import TurningReader
 from study.gate import Precision
 from trainer.collate import Collator
 from trainer.presets import check_fits
@@ -60,9 +61,10 @@ class Engine:
             except torch.cuda.OutOfMemoryError:
                 if self.at_once == 1:
                     raise TrainingError("out of GPU memory at one cheque a step: take a smaller model") from None
-                self.at_once = max(1, self.at_once // 2)
-                self.optimizer.zero_grad(set_to_none=True)
-                torch.cuda.empty_cache()
+            # Outside the `except`, whose error still holds the tensors of the failed try.
+            self.at_once = max(1, self.at_once // 2)
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
 
     # Not within `step`: with this frame goes what a failed try holds on the card, its losses with their activations.
     def _step(self, cheques: Cheques, collate: Collator, rate: float) -> float:
@@ -100,7 +102,7 @@ class Engine:
         if self.device.type == "cuda":
             for weight in self.trained.values():  # the reader loads the adapter in the precision of the base
                 weight.data = weight.data.to(torch.bfloat16)
-        reader = LocalReader.from_model(self.model, self.processor, batch=PARITY)
+        reader = TurningReader(LocalReader.from_model(self.model, self.processor, batch=PARITY))
         return [reading.values for reading in reader.read(images, form)]
 
     def take(self) -> dict[str, Any]:

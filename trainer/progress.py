@@ -142,8 +142,10 @@ def sentence(found: Progress) -> str:
         return f"not enough yet: {lack.have} {words[lack.what]}, {lack.needed} needed"
     assert found.curve is not None
     now, gain = found.curve.at(found.curve.labels), found.curve.gain(MORE)
-    low, high = gain.low + 0.0, gain.high + 0.0  # minus zero becomes zero
-    return f"exact match {now.value:.2f} now; {MORE} more labels bring {gain.value:+.2f} ({low:.2f} to {high:.2f})"
+    return (
+        f"exact match {now.value:.2f} now; "
+        f"{MORE} more labels bring {gain.value:+.2f} ({gain.low:z.2f} to {gain.high:z.2f})"
+    )
 
 
 def target_sentence(curve: Curve, needed: Needed) -> str:
