@@ -20,9 +20,9 @@ from backend import dashboard, routes
 from backend.dashboard.prometheus import Measures
 from backend.model import ChequeModel, Tools
 from backend.reader_thread import Resident
-from backend.routes import Backend, error_line
+from backend.routes import ServedModels, error_line
 from cheques.images import fingerprint
-from cheques.log import log_to_stderr, place_of
+from cheques.log import code_place, log_to_stderr
 from cheques.settings import BadSettings, Settings, check_redis, is_loopback, keep_private, remarks
 from cheques.settings import settings as settings_of_this_process
 from reader.gpu_lock import Card, uses_card
@@ -62,7 +62,7 @@ def create_app(
     store = Store.of(settings)
     fetch = fetch or (lambda url, project: fetch_image(url, settings, project))
     pool = ThreadPoolExecutor(FETCHERS, "fetch")
-    backend = Backend(settings, Tools(settings, store, resident, ReadingCache(store), fetch, pool))
+    backend = ServedModels(settings, Tools(settings, store, resident, ReadingCache(store), fetch, pool))
     atexit.register(resident.close)
 
     def warm_up() -> None:
@@ -87,7 +87,7 @@ def check(settings: Settings) -> None:
         )
 
 
-def application(backend: Backend) -> Flask:
+def application(backend: ServedModels) -> Flask:
     """label-studio-ml's application with its views replaced: its own keep one model for all projects, without auth."""
     settings = backend.settings
     # Its module keeps a single application, so the module is loaded again for each.
@@ -176,5 +176,5 @@ def answer_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def of_ours(error: Exception) -> tuple[Response, int]:
-        log.error("request.failed", path=request.path, error=type(error).__name__, place=place_of(error))
+        log.error("request.failed", path=request.path, error=type(error).__name__, place=code_place(error))
         return error_line(f"internal error ({type(error).__name__}): see the backend's log", 500)

@@ -18,7 +18,7 @@ from PIL.Image import Image
 from backend.arms import PENDING
 from backend.reader_thread import Resident
 from cheques.images import BadImage
-from cheques.log import place_of
+from cheques.log import code_place
 from cheques.settings import Settings
 from reader.base_model import base_identity
 from reader.reading import Adapter, ReaderError, Reading, Unreadable
@@ -194,7 +194,7 @@ class ChequeModel(LabelStudioMLBase):  # type: ignore[misc]
         except StoreError as error:
             return self._unread(name, f"the draw cannot be written: {error.strerror}", passing=True)
         except Exception as error:  # whatever is odd about one task is no reason to lose its neighbours
-            log.error("cheque.failed", project=self.project, task=name, place=place_of(error))
+            log.error("cheque.failed", project=self.project, task=name, place=code_place(error))
             return self._unread(name, f"internal error ({type(error).__name__})")
         return image, place.arm == "blind"
 

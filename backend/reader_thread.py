@@ -14,7 +14,7 @@ import structlog
 from PIL.Image import Image
 
 from cheques.fields import Form
-from cheques.log import place_of
+from cheques.log import code_place
 from reader.gpu_lock import Card
 from reader.reading import Adapter, Reader, ReaderError, Reading, Unreadable
 
@@ -107,7 +107,7 @@ class Resident:
                     self._seconds = time.monotonic() - began
                 pause = 0.0
             except Exception as error:  # this thread must outlive whatever a reader raises
-                log.error("reader.thread", error=type(error).__name__, place=place_of(error))
+                log.error("reader.thread", error=type(error).__name__, place=code_place(error))
                 self._refuse(self._take_all(), ReaderError(f"the reader's thread failed ({type(error).__name__})"))
                 # What fails may fail at once and for hours, such as a home that is gone.
                 pause = min(LONGEST_PAUSE, max(0.1, 2 * pause))

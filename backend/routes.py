@@ -12,13 +12,13 @@ from werkzeug.exceptions import BadRequest
 
 from backend.metrics import Metrics
 from backend.model import BASE, STAND_IN, ChequeModel, Outcome, Tools
-from backend.webhook import handle_event, project_of
+from backend.webhook import handle_event, sent_project
 from cheques.memory import memory_kills
 from cheques.settings import Settings
 from store.projects import known_projects, settings_of
 from store.versions import Versions
 from studio.config import BadConfig
-from worker.queue import PRELABEL, RETRAIN, QueueAway, connect, enqueue, progress_of
+from worker.queue import PRELABEL, RETRAIN, QueueAway, connect, enqueue, job_progress
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ PREDICT_SECONDS = 50.0  # "Retrieve predictions" must be back within 60, and Lab
 REDIS_SECONDS = 0.2  # the webhook runs inside the annotator's click
 
 
-class Backend:
+class ServedModels:
     """The state behind the routes: one model for each project and configuration."""
 
     def __init__(self, settings: Settings, tools: Tools) -> None:
@@ -67,7 +67,7 @@ class Backend:
         return settings_of(self.tools.store, self.settings, project).retrain_every
 
 
-def health(backend: Backend, admitted: bool) -> Response:
+def health(backend: ServedModels, admitted: bool) -> Response:
     """Up as soon as the process is: a project can be connected while the model still loads."""
     resident = backend.tools.resident
     # The problem may name the reader's URL, with all that stands in it.
@@ -77,7 +77,7 @@ def health(backend: Backend, admitted: bool) -> Response:
     return jsonify(status="UP", reader=resident.state, **more)
 
 
-def setup(backend: Backend) -> Response:
+def setup(backend: ServedModels) -> Response:
     """Label Studio calls this before every predict, and skips the tasks that hold the version named here."""
     body = required_body()
     # Label Studio names the configuration `schema` here, and `label_config` in /predict.
@@ -85,7 +85,7 @@ def setup(backend: Backend) -> Response:
     return jsonify(model_version=model.serving().name)
 
 
-def predict(backend: Backend) -> Response:
+def predict(backend: ServedModels) -> Response:
     """As many results as tasks: where one is missing, Label Studio drops the whole batch."""
     body = required_body()
     project, tasks = required_project(body), required_tasks(body)
@@ -107,7 +107,7 @@ def predict(backend: Backend) -> Response:
         return jsonify(results=model.predictions(outcomes, serving), model_version=serving.name)
 
 
-def read(backend: Backend) -> Response | tuple[Response, int]:
+def read(backend: ServedModels) -> Response | tuple[Response, int]:
     """The batch route of `prelabel`: readings as they are, the blind ones too; 503 while there is no reader."""
     body = required_body()
     project, tasks = required_project(body), required_tasks(body)
@@ -133,37 +133,37 @@ def read(backend: Backend) -> Response | tuple[Response, int]:
     return jsonify(version=serving.name, base=model.base, readings=readings)
 
 
-def webhook(backend: Backend) -> Response:
+def webhook(backend: ServedModels) -> Response:
     """Label Studio waits for this inside the annotator's click, for one second at most."""
     event = required_body()
     with backend.metrics.seconds.labels("webhook").time():
         done = handle_event(backend.redis, event, backend.retrain_every)
     # Prometheus keeps each label for ever: what a client may invent becomes no label.
     known = done != "ignored"
-    project, action = (str(project_of(event.get("project"))), str(event["action"])) if known else ("", "other")
+    project, action = (str(sent_project(event.get("project"))), str(event["action"])) if known else ("", "other")
     backend.metrics.events.labels(project, action).inc()
     return jsonify(status=done)
 
 
-def versions(backend: Backend) -> Response:
+def versions(backend: ServedModels) -> Response:
     """Newest first, the base last. Label Studio asks without naming a project: then those of all."""
-    project = project_of(request.args.get("project") or (json_object() or {}).get("project"))
+    project = sent_project(request.args.get("project") or (json_object() or {}).get("project"))
     projects = list(backend.champions()) if project is None else [project]
     names = [v.name for one in projects for v in reversed(Versions(backend.tools.store, one).list())]
     champion = {} if project is None else {"champion": backend.champion(project)}
     return jsonify(versions=[*dict.fromkeys(names), BASE], **champion)
 
 
-def is_training(backend: Backend) -> Response:
-    project = project_of(request.args.get("project"))
+def is_training(backend: ServedModels) -> Response:
+    project = sent_project(request.args.get("project"))
     try:
-        job = progress_of(backend.redis, RETRAIN, project) if project is not None else None
+        job = job_progress(backend.redis, RETRAIN, project) if project is not None else None
     except QueueAway:
         job = None
     return jsonify(is_training=bool(job and job["status"] == "started"), progress=job)
 
 
-def metrics(backend: Backend) -> Response:
+def metrics(backend: ServedModels) -> Response:
     return Response(backend.metrics.text(), mimetype="text/plain; version=0.0.4")
 
 
@@ -172,7 +172,7 @@ def error_line(line: str, status: int) -> tuple[Response, int]:
     return jsonify(error=" ".join(line.split())), status
 
 
-def count(backend: Backend, project: int, outcomes: list[Outcome]) -> None:
+def count(backend: ServedModels, project: int, outcomes: list[Outcome]) -> None:
     """Count the cheques that were answered, by how."""
     for outcome in outcomes:
         backend.metrics.answered.labels(str(project), "blind" if outcome.blind else outcome.how).inc()
@@ -197,7 +197,7 @@ def required_body() -> dict[str, Any]:
 
 def required_project(body: dict[str, Any]) -> int:
     """Raises BadRequest."""
-    project = project_of(body.get("project"))
+    project = sent_project(body.get("project"))
     if project is None:
         raise BadRequest('no project: send "project": the id of a Label Studio project')
     return project

@@ -23,7 +23,7 @@ def handle_event(connection: redis.Redis, event: Mapping[str, Any], retrain_ever
 
     retrain_every: a project -> new or changed lessons that start a retraining.
     """
-    action, project = str(event.get("action", "")), project_of(event.get("project"))
+    action, project = str(event.get("action", "")), sent_project(event.get("project"))
     if project is None:
         return "ignored"
     ids = annotations_of(event)
@@ -63,7 +63,7 @@ def annotations_of(event: Mapping[str, Any]) -> list[int]:
     return [number for number in ids if type(number) is int and 0 < number < 2**63]
 
 
-def project_of(sent: Any) -> int | None:
+def sent_project(sent: Any) -> int | None:
     """A project's id from what Label Studio sends: {"id": 1, …}, "1.1795342822", "1" or 1."""
     if isinstance(sent, Mapping):
         sent = sent.get("id")

@@ -96,7 +96,7 @@ def prepare(stack: Stack, bars: Progress, count: int) -> Project:
 
     connection = queue.connect(stack.settings.redis_url)
     row = bars.add_task("reading the cheques", total=None)
-    while job := queue.progress_of(connection, queue.PRELABEL, project.id):
+    while job := queue.job_progress(connection, queue.PRELABEL, project.id):
         if job["status"] == "failed":
             bars.print(f"the cheques were not pre-labelled: see {stack.supervisor.log('worker')}")
             return studio.project(project.id)

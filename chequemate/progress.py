@@ -36,12 +36,12 @@ def progress(
     from store.database import Store, StoreError
     from store.projects import known_projects
     from store.versions import Versions
-    from trainer.progress import as_json, keep_curve, progress_of
+    from trainer.progress import as_json, keep_curve, learning_progress
 
     check_places(json_file, plot)
     store = Store.of(settings())
     versions = Versions(store, project)
-    found = progress_of(versions)
+    found = learning_progress(versions)
     with suppress(StoreError):  # one may look at a home that belongs to somebody else
         if project in map(str, known_projects(store)):
             keep_curve(versions, found)

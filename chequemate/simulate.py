@@ -170,11 +170,11 @@ def until_idle(project: int, every: int, say: Callable[[str], None]) -> float:
 
     A `reconcile` alone is not waited for: it comes on a timer too, and on a busy machine one follows the other.
     """
-    from worker.queue import PRELABEL, RETRAIN, connect, labels_needed, progress_of
+    from worker.queue import PRELABEL, RETRAIN, connect, job_progress, labels_needed
 
     started, connection = time.monotonic(), connect()
     while True:
-        jobs = {name: job for name in (PRELABEL, RETRAIN) if (job := progress_of(connection, name, project))}
+        jobs = {name: job for name in (PRELABEL, RETRAIN) if (job := job_progress(connection, name, project))}
         at_work = {name: job.get("stage") or job["status"] for name, job in jobs.items() if job["status"] != "failed"}
         if not at_work and labels_needed(connection, project, every):
             return time.monotonic() - started

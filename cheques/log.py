@@ -20,7 +20,7 @@ def log_to_stderr() -> None:
     )
 
 
-def place_of(error: BaseException) -> str:
+def code_place(error: BaseException) -> str:
     """Where an error was raised, as file:line; its message is not for logs, since it may hold what is on a cheque."""
     # The innermost frame is where it happened.
     trace = error.__traceback__

@@ -77,7 +77,7 @@ def world_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(jobs, "settings", lambda: own)
     monkeypatch.setattr(jobs.Studio, "of", lambda settings: world.studio)
     monkeypatch.setattr(jobs, "fetch_image", fetched)
-    monkeypatch.setattr(jobs, "Backend", lambda *_: world.backend)
+    monkeypatch.setattr(jobs, "BackendClient", lambda *_: world.backend)
     monkeypatch.setattr(jobs, "enqueue", enqueue)
     monkeypatch.setattr(jobs, "connect", lambda: FakeRedis())
     monkeypatch.setattr("trainer.retrain.retrain", world.train)

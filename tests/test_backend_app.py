@@ -208,7 +208,7 @@ def test_an_internal_error_is_one_line_without_traceback(
     def breaks(*_: object) -> None:
         raise KeyError(PAYEE)
 
-    monkeypatch.setattr("backend.routes.Backend.model", breaks)
+    monkeypatch.setattr("backend.routes.ServedModels.model", breaks)
     answer = client.post("/predict", json={"project": "7", "label_config": CONFIG, "tasks": [task(1)]})
     assert answer.status_code == 500
     assert answer.json == {"error": "internal error (KeyError): see the backend's log"}

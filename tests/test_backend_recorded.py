@@ -14,7 +14,7 @@ from backend.app import create_app
 from tests.backend_parts import FakeReader, noise, settings_in
 from tests.record_requests import FILE, PASSWORD, USER
 from tests.redis_parts import RedisServer
-from worker.queue import PRELABEL, RECONCILE, RETRAIN, labels_key, progress_of
+from worker.queue import PRELABEL, RECONCILE, RETRAIN, job_progress, labels_key
 
 RECORDED: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
 SENT = [(one["path"], (one["body"] or {}).get("action", "")) for one in RECORDED]
@@ -55,7 +55,7 @@ def test_all_of_them_in_their_order(client: FlaskClient, connection: redis.Redis
                 told.append((one["body"]["action"], answer.json["status"]))
     assert ("TASKS_CREATED", "prelabelling") in told and ("START_TRAINING", "training") in told
     assert ("ANNOTATION_CREATED", "noted") in told and ("ANNOTATIONS_DELETED", "forgotten") in told
-    assert all(progress_of(connection, name, 1) for name in (PRELABEL, RECONCILE, RETRAIN))
+    assert all(job_progress(connection, name, 1) for name in (PRELABEL, RECONCILE, RETRAIN))
     assert not connection.scard(labels_key(1))  # each label that was made was deleted at the end
 
 

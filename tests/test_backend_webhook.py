@@ -12,7 +12,7 @@ import redis
 from flask.testing import FlaskClient
 
 from backend.routes import REDIS_SECONDS
-from backend.webhook import project_of
+from backend.webhook import sent_project
 from tests.backend_parts import FakeReader, client_of, predict, task
 from tests.redis_parts import RedisServer
 from worker.queue import (
@@ -173,4 +173,4 @@ def _accepted(listening: socket.socket) -> int:
     [({"id": 7}, 7), ("7.1795342822", 7), ("7", 7), (7, 7), (None, None), ("", None), ({}, None), ("x.1", None)],
 )
 def test_projects_come_in_several_shapes(sent: Any, project: int | None) -> None:
-    assert project_of(sent) == project
+    assert sent_project(sent) == project

@@ -17,7 +17,7 @@ from store.marks import CURVE, mark, set_mark
 from store.versions import Versions
 from tests.dashboard_parts import figures, site
 from tests.learning_parts import exams, law, project
-from trainer.progress import keep_curve, progress_of
+from trainer.progress import keep_curve, learning_progress
 
 LABELS, CHEQUES = (40, 80, 120, 160), (20, 30, 40, 50)
 
@@ -26,7 +26,7 @@ def shown(home: Path, versions: int = 4, kept: bool = True) -> Figures:
     judged = exams(law(0.35, 0.0, 0.5, 100), LABELS, CHEQUES, 1)[: versions + 1]
     project(home, "1", judged, LABELS[:versions])
     if kept:
-        keep_curve(versions := Versions(Store(home), "1"), progress_of(versions))
+        keep_curve(versions := Versions(Store(home), "1"), learning_progress(versions))
     return replace(figures(), history=history_of(Store(home), 1))
 
 
@@ -89,7 +89,7 @@ def test_an_adapter_that_was_brought_along_stands_beside_the_base_and_ours(tmp_p
         v1 = tables.version.c.name == "v1"
         record = connection.execute(sa.select(tables.version.c.record).where(v1)).scalar_one()
         connection.execute(tables.version.update().where(v1).values(record=record | {"brought": True, "labels": 0}))
-    keep_curve(versions := Versions(Store(tmp_path), "1"), progress_of(versions))
+    keep_curve(versions := Versions(Store(tmp_path), "1"), learning_progress(versions))
     page = replace(figures(), history=history_of(Store(tmp_path), 1))
     english, french = (text_of(section(tmp_path, page, lang)) for lang in ("en", "fr"))
     percents = r"\d+[.,]\d.% \(\d+.% (?:to|à) \d+.%\)"
@@ -109,7 +109,7 @@ def test_what_another_release_kept_is_nothing(tmp_path: Path, kept: object) -> N
 
 def test_the_open_page_learns_that_the_curve_came(tmp_path: Path) -> None:
     before = shown(tmp_path, kept=False)
-    keep_curve(versions := Versions(Store(tmp_path), "1"), progress_of(versions))
+    keep_curve(versions := Versions(Store(tmp_path), "1"), learning_progress(versions))
     assert before.stamp != replace(before, history=history_of(Store(tmp_path), 1)).stamp
 
 

@@ -24,7 +24,7 @@ from store.versions import Versions
 from studio.client import Studio
 from studio.formats import read_config
 from tests.browser import browser_page
-from worker.queue import RETRAIN, connect, progress_of
+from worker.queue import RETRAIN, connect, job_progress
 
 pytestmark = pytest.mark.integration
 
@@ -160,7 +160,7 @@ def until(is_so: Callable[[], bool], seconds: float) -> None:
 
 
 def stage(stack: Stack, project: int) -> str | None:
-    job = progress_of(connect(stack.settings.redis_url), RETRAIN, project)
+    job = job_progress(connect(stack.settings.redis_url), RETRAIN, project)
     return job and job.get("stage")
 
 

@@ -22,7 +22,7 @@ from studio.images import fetch_image
 from tests.network_parts import Proxy, running, tls_server
 from tests.redis_parts import free_port
 from tests.test_studio_images import png, web  # noqa: F401
-from worker.backend_client import Backend, BackendError
+from worker.backend_client import BackendClient, BackendError
 
 XML = DEFAULT_CONFIG.read_text(encoding="utf-8")
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "ALL_PROXY", "all_proxy")
@@ -60,7 +60,7 @@ def configured(environment: pytest.MonkeyPatch, **values: str) -> Settings:
 
 
 def backend_client(own: Settings) -> object:
-    return Backend(own, 1, XML, read_config(XML), patience=0.1).read(TASKS, "base")
+    return BackendClient(own, 1, XML, read_config(XML), patience=0.1).read(TASKS, "base")
 
 
 CLIENTS: dict[str, tuple[Callable[[Settings], object], type[Exception], str]] = {

@@ -15,7 +15,7 @@ from store.database import Store
 from store.versions import LESSONS, WEIGHTS, Version, VersionError, Versions
 from tests.trainer_parts import Err, FakeReader, cheques
 from trainer.dataset import Example
-from trainer.progress import progress_of
+from trainer.progress import learning_progress
 from trainer.retrain import judge_brought
 
 EXAM = cheques(50, first=100)
@@ -66,7 +66,7 @@ def test_one_that_is_worse_does_not_serve_and_stays_to_be_compared(tmp_path: Pat
     versions, version = brought(tmp_path)
     judged = judge(versions, version, tmp_path, worse)
     assert judged.decision == "rejected" and versions.champion() is None
-    found = progress_of(versions)
+    found = learning_progress(versions)
     assert [row.name for row in found.rows] == ["base", "v0"]
     assert found.lack and found.lack.have < 2  # on no curve: nobody knows of how many labels it is
 

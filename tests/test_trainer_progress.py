@@ -23,7 +23,7 @@ from tests.test_trainer_retrain import go
 from tests.test_trainer_versions import add
 from tests.trainer_parts import runner
 from trainer import judgement, training
-from trainer.progress import MORE, as_json, progress_of, sentence
+from trainer.progress import MORE, as_json, learning_progress, sentence
 
 Run = Callable[..., Result]
 TRUTH = law(0.35, 0.0, 0.5, 100)
@@ -66,7 +66,7 @@ def test_it_says_what_100_more_labels_bring_and_what_a_target_takes(run: Run, ho
 def test_a_target_within_reach(run: Run, home: Path) -> None:
     project(home, "local", exams(TRUTH, LABELS, (400,) * 4, 1), LABELS)
     assert "0.50 is reached now" in run("--target", 0.5).stdout
-    curve = progress_of(Versions(Store(home), "local")).curve
+    curve = learning_progress(Versions(Store(home), "local")).curve
     assert curve is not None
     soon = round(curve.at(160).value + 0.02, 3)
     assert f"{soon:.2f} takes about {curve.needed(soon).labels} labels to learn from (" in run("--target", soon).stdout
@@ -74,7 +74,7 @@ def test_a_target_within_reach(run: Run, home: Path) -> None:
 
 def test_a_target_that_only_the_better_edge_reaches_is_neither_promised_nor_ruled_out(run: Run, home: Path) -> None:
     project(home, "local", exams(TRUTH, LABELS, CHEQUES, 1), LABELS)
-    curve = progress_of(Versions(Store(home), "local")).curve
+    curve = learning_progress(Versions(Store(home), "local")).curve
     assert curve is not None
     far = curve.needed(0.88)
     assert far.labels is None and far.low is not None
@@ -104,7 +104,7 @@ def test_versions_that_were_all_rejected_are_a_curve_like_any_other(home: Path) 
     judged = exams(TRUTH, LABELS, CHEQUES, 1)
     project(home, "1", judged, LABELS)
     project(home, "2", judged, LABELS, decision="rejected")
-    promoted, rejected = (progress_of(Versions(Store(home), name)) for name in ("1", "2"))
+    promoted, rejected = (learning_progress(Versions(Store(home), name)) for name in ("1", "2"))
     assert sentence(promoted) == sentence(rejected)
     assert [one["decision"] for one in as_json(rejected)["points"]] == [None, *["rejected"] * 4]
 
@@ -113,7 +113,7 @@ def test_versions_that_were_all_rejected_are_a_curve_like_any_other(home: Path) 
 def test_a_damaged_report_costs_its_cheques_and_not_the_curve(home: Path, damage: str) -> None:
     made = project(home, "7", exams(TRUTH, LABELS, CHEQUES, 1), LABELS)
     (made[1].path / "report" / "report.json").write_text(damage)
-    found = as_json(progress_of(Versions(Store(home), "7")))
+    found = as_json(learning_progress(Versions(Store(home), "7")))
     assert (found["enough"], found["method"]) == (True, "parametric")
     assert found["points"][2] == found["points"][2] | {"version": "v2", "exam": 30, "mean": made[1].mean}
 
@@ -126,7 +126,7 @@ def test_reports_without_the_bases_cheques_still_give_its_mean(home: Path) -> No
         for cheque in report["cheques"]:
             del cheque["base_right"]
         path.write_text(json.dumps(report))
-    found = as_json(progress_of(Versions(Store(home), "7")))
+    found = as_json(learning_progress(Versions(Store(home), "7")))
     assert found["points"][0]["version"] == "base" and found["method"] == "parametric"
 
 
@@ -134,7 +134,7 @@ def test_another_base_is_another_curve(home: Path, run: Run) -> None:
     judged = exams(TRUTH, LABELS, CHEQUES, 1)
     project(home, "7", judged, LABELS, base="large-ba9876543210")
     project(home, "7", judged[:3], LABELS[:2])
-    found = progress_of(Versions(Store(home), "7"))
+    found = learning_progress(Versions(Store(home), "7"))
     assert [row.name for row in found.rows] == ["base", "v5", "v6"] and found.left_out == 4
     assert "left out: 4 versions of another base model or form" in run("--project", 7).stdout
 
@@ -142,7 +142,7 @@ def test_another_base_is_another_curve(home: Path, run: Run) -> None:
 def test_a_version_without_an_exam_is_no_point(home: Path) -> None:
     project(home, "7", exams(TRUTH, LABELS, CHEQUES, 1), LABELS)
     add(Versions(Store(home), "7"), "imported")
-    assert [row.name for row in progress_of(Versions(Store(home), "7")).rows] == ["base", "v1", "v2", "v3", "v4"]
+    assert [row.name for row in learning_progress(Versions(Store(home), "7")).rows] == ["base", "v1", "v2", "v3", "v4"]
 
 
 def test_what_the_page_shows_is_kept_of_the_project(home: Path, run: Run) -> None:
@@ -165,7 +165,7 @@ def test_a_report_says_which_fields_the_base_read_right(home: Path, monkeypatch:
     monkeypatch.setattr(training, "train", fake_training)
     monkeypatch.setattr(judgement, "CALIBRATED_ON", 4)
     go(home)
-    found = progress_of(Versions(Store(home), "7"))
+    found = learning_progress(Versions(Store(home), "7"))
     base, version = found.rows
     assert base.point.n == version.point.n == 50
     assert base.point.mean == pytest.approx(1 / 7) and version.point.mean == 1

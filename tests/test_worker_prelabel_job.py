@@ -35,7 +35,7 @@ class TestPrelabel:
                     world.train([], [], None, None, Versions(Store(world.home), "7"))
                 return world.backend.read(tasks, version)
 
-        monkeypatch.setattr(jobs, "Backend", lambda *_: Changing())
+        monkeypatch.setattr(jobs, "BackendClient", lambda *_: Changing())
         assert prelabel(7)["version"] == "v1"
         assert {stored.version for task in world.studio.tasks_.values() for stored in task.stored} == {"v1"}
 

@@ -21,7 +21,7 @@ from worker.queue import (
     connect,
     enqueue,
     is_ours,
-    progress_of,
+    job_progress,
     requeue_abandoned,
 )
 
@@ -111,7 +111,7 @@ def test_while_a_training_that_was_asked_for_runs_none_is_enqueued_for_the_same_
     before.delete()
     begin(connection, RETRAIN)
     assert not enqueue(RETRAIN, 7, connection=connection)
-    told = progress_of(connection, RETRAIN, 7)
+    told = job_progress(connection, RETRAIN, 7)
     assert told and told["status"] == "started"
 
 
@@ -122,7 +122,7 @@ def test_what_runs_is_told_before_what_waits(connection: redis.Redis) -> None:
     before.delete()
     begin(connection, PRELABEL)
     enqueue(PRELABEL, 7, connection=connection)
-    told = progress_of(connection, PRELABEL, 7)
+    told = job_progress(connection, PRELABEL, 7)
     assert told and told["status"] == "started" and told["follows"]
 
 
@@ -237,12 +237,12 @@ def test_what_is_not_ours_is_never_begun_again(connection: redis.Redis) -> None:
 
 
 def test_progress_is_what_the_job_says_of_itself(connection: redis.Redis) -> None:
-    assert progress_of(connection, RETRAIN, 7) is None
+    assert job_progress(connection, RETRAIN, 7) is None
     enqueue(RETRAIN, 7, connection=connection)
     job = begin(connection, RETRAIN)
     job.meta.update(stage="training", done=3, total=40)
     job.save_meta()
-    assert progress_of(connection, RETRAIN, 7) == {"status": "started", "stage": "training", "done": 3, "total": 40}
+    assert job_progress(connection, RETRAIN, 7) == {"status": "started", "stage": "training", "done": 3, "total": 40}
 
 
 def test_without_redis_one_line_says_what_to_do() -> None:
@@ -250,4 +250,4 @@ def test_without_redis_one_line_says_what_to_do() -> None:
     with pytest.raises(QueueAway, match="REDIS_URL"):
         enqueue(RETRAIN, 7, connection=away)
     with pytest.raises(QueueAway, match="REDIS_URL"):
-        progress_of(away, RETRAIN, 7)
+        job_progress(away, RETRAIN, 7)

@@ -17,7 +17,7 @@ from studio.client import Task
 from tests.backend_parts import PAYEE, FakeReader, NoReader, fetch, settings_in
 from tests.redis_parts import free_port
 from tests.worker_parts import CONFIG, XML
-from worker.backend_client import Backend, BackendError, VersionChanged
+from worker.backend_client import BackendClient, BackendError, VersionChanged
 
 TASKS = [Task(1, "/image/1", False), Task(2, "/text/2", False), Task(3, "/image/3", False)]
 
@@ -35,9 +35,9 @@ def served(app: Flask, port: int) -> Iterator[None]:
         server.server_close()
 
 
-def backend_at(home: Path, port: int, patience: float = 20, password: str | None = "secret") -> Backend:
+def backend_at(home: Path, port: int, patience: float = 20, password: str | None = "secret") -> BackendClient:
     own = settings_in(home, backend_url=f"http://127.0.0.1:{port}", password=password)
-    return Backend(own, 7, XML, CONFIG, patience)
+    return BackendClient(own, 7, XML, CONFIG, patience)
 
 
 def app_in(home: Path, **more: object) -> Flask:
@@ -74,7 +74,7 @@ def test_a_backend_that_still_reads_with_another_base_is_named(tmp_path: Path) -
     app = app_in(tmp_path, model="Qwen/of-yesterday")
     own = settings_in(tmp_path, backend_url=f"http://127.0.0.1:{port}", password="secret", model="Qwen/of-today")
     with served(app, port), pytest.raises(BackendError, match=r"Qwen/of-yesterday.*Qwen/of-today.*CHEQUEMATE_MODEL"):
-        Backend(own, 7, XML, CONFIG).read(TASKS, "base")
+        BackendClient(own, 7, XML, CONFIG).read(TASKS, "base")
 
 
 def test_it_waits_for_a_backend_that_restarts(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class Progress:
     lack: Lack | None
 
 
-def progress_of(versions: Versions) -> Progress:
+def learning_progress(versions: Versions) -> Progress:
     """Every judged version, promoted or rejected, that has the base and the form of the newest one."""
     judged = [one for one in versions.list() if one.mean is not None and one.exam]
     alike = [one for one in judged if one.form == judged[-1].form and not differs(one.base, judged[-1].base)]

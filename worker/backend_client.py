@@ -32,7 +32,7 @@ class NotNow(Exception):
     """It restarts, or has lent its card to a training: ask again."""
 
 
-class Backend:
+class BackendClient:
     """Reads tasks of one project through the backend, as the version that is expected to be in service.
 
     unread: of the tasks asked for so far, those that could not be read, and why.

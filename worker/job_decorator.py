@@ -18,7 +18,7 @@ from filelock import Timeout
 from rq import get_current_job
 
 from cheques.disk import lock_at
-from cheques.log import log_to_stderr, place_of
+from cheques.log import code_place, log_to_stderr
 from cheques.settings import BadSettings, settings
 from reader.gpu_lock import CardBusy
 from reader.reading import ReaderError
@@ -77,7 +77,7 @@ def job(work: Callable[..., Result]) -> Callable[..., Result]:
                 reason = str(error)
             else:
                 # Its message may hold what is on a cheque: type and place are enough to find the line.
-                about = {"error": type(error).__name__, "place": place_of(error)}
+                about = {"error": type(error).__name__, "place": code_place(error)}
                 reason = f"internal error ({type(error).__name__}): see the worker's log"
             log.error("job.failed", job=name, project=project, reason=reason, **about)
             with suppress(redis.RedisError):  # a Redis that is away says so itself
@@ -92,7 +92,7 @@ def job(work: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def progress(**about: Any) -> None:
-    """Say how far the job is, for whoever shows it (`worker.queue.progress_of`); at most twice a second."""
+    """Say how far the job is, for whoever shows it (`worker.queue.job_progress`); at most twice a second."""
     current = get_current_job()
     if current is None or time.monotonic() - getattr(current, "_told", 0.0) < PROGRESS_SECONDS:
         return

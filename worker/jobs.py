@@ -31,8 +31,8 @@ from studio.client import SAMPLING, Project, Studio
 from studio.config import Config, read_config
 from studio.images import fetch_image
 from trainer.presets import recipe_here
-from trainer.progress import keep_curve, progress_of
-from worker.backend_client import Backend, VersionChanged
+from trainer.progress import keep_curve, learning_progress
+from worker.backend_client import BackendClient, VersionChanged
 from worker.job_decorator import JobFailed, Result, job, progress
 from worker.labelled_examples import NO_IMAGE, Fetch, Labelled, examples, forget_images, labelled
 from worker.prelabelling import Pile, Prelabelled
@@ -129,7 +129,7 @@ def retrain(project: int, force: bool = False) -> Result:
     if version.decision == "promoted":
         enqueue(PRELABEL, project)
     with suppress(OSError):  # the page's learning curve waits for the next version
-        keep_curve(site.versions, progress_of(site.versions))
+        keep_curve(site.versions, learning_progress(site.versions))
     about = {"mean": version.mean, "lessons": version.labels, "exam": version.exam, "reasons": list(version.reasons)}
     return {"outcome": version.decision, "version": version.name, **about}
 
@@ -153,7 +153,7 @@ def judge_what_was_brought(site: Site, labels: Labelled) -> None:
         if judged.decision == "promoted":
             enqueue(PRELABEL, project)
     with suppress(OSError):
-        keep_curve(site.versions, progress_of(site.versions))
+        keep_curve(site.versions, learning_progress(site.versions))
 
 
 def unlabelled(site: Site) -> list[Callable[[], Image]]:
@@ -171,7 +171,7 @@ def told(step: Step) -> None:
 def prelabel(project: int) -> Result:
     """Every unlabelled task gets a prediction of the version in service, in the order of learning; then it is shown."""
     site = Site.of(project)
-    backend = Backend(site.settings, project, site.project.label_config, site.config)
+    backend = BackendClient(site.settings, project, site.project.label_config, site.config)
     before = Marker.of(site)
     for _ in range(3):
         version = site.serving

@@ -13,7 +13,7 @@ from PIL.Image import Image
 
 from cheques.fields import Form
 from cheques.images import BadImage
-from store.draw import Draw, Place, pixels_digest
+from store.draw import Draw, pixels_digest
 from store.marks import Unread
 from store.planted import PlantedRecord
 from studio.client import Studio
@@ -68,7 +68,8 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
             left_out["skipped" if all(one.skipped for one in labels) else "two values for one field"] += 1
             continue
         try:
-            place = place_of(task, label.image, draw, fetch)
+            # One that was labelled before anybody saw it is drawn now, and was shown nothing.
+            place = draw.get(task) or draw.place(task, fetch(label.image), labelled=True)
         except BadImage as error:
             log.warning("label.left_out", project=project, task=task, reason=str(error))
             left_out[NO_IMAGE] += 1
@@ -77,11 +78,6 @@ def labelled(studio: Studio, project: int, config: Config, draw: Draw, fetch: Fe
         roles[place.role].append(label)
     lessons, exam = tuple(roles["lesson"]), tuple(roles["exam"])
     return Labelled(lessons, exam, left_out, tuple(unread), tuple(annotations), disagreeing)
-
-
-def place_of(task: int, url: str, draw: Draw, fetch: Fetch) -> Place:
-    """Where the task stands; one that was labelled before anybody saw it was shown nothing. Raises BadImage."""
-    return draw.get(task) or draw.place(task, fetch(url), labelled=True)
 
 
 def examples(

@@ -18,7 +18,7 @@ from studio.client import StoredPrediction, Studio, Task
 from studio.config import Config
 from studio.formats import hint, prediction
 from worker.acquisition import SHORTLIST, STRATEGIES, Pool, readable, rising, worth_of
-from worker.backend_client import Backend
+from worker.backend_client import BackendClient
 from worker.planting import Planting
 
 CHUNK = 32  # tasks a request to the backend
@@ -55,7 +55,7 @@ class Pile:
     project: int
     config: Config
     draw: Draw
-    backend: Backend
+    backend: BackendClient
     version: str
     settings: Settings
     progress: Progress

@@ -252,7 +252,7 @@ def note_needed(connection: redis.Redis, project: int, needed: int) -> None:
     connection.set(needed_key(project), max(1, needed))
 
 
-def progress_of(connection: redis.Redis, name: str, project: int) -> dict[str, Any] | None:
+def job_progress(connection: redis.Redis, name: str, project: int) -> dict[str, Any] | None:
     """What a job says of itself (stage, done, total, loss, seconds_left) and its status; None: there is no such job.
 
     Of several that which runs, else one that waits; `follows` where another one waits for it.

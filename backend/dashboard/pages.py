@@ -93,17 +93,17 @@ def register(
     pages = Blueprint(
         "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
     )
-    site = Site(settings, desk, connection, fetch)
+    views = Views(settings, desk, connection, fetch)
     pages.before_request(catalogs.as_default)
     pages.after_request(guarded)
-    pages.add_url_rule("/dashboard/live.json", "live", site.live)
-    pages.add_url_rule("/dashboard/<section>.csv", "table", site.table)
-    pages.add_url_rule("/dashboard/picture/<int:project>/<int:task>", "picture", site.picture)
-    pages.add_url_rule("/dashboard/report/<int:project>/<version>", "report", site.report)
-    pages.add_url_rule("/dashboard/actions/<action>", "ask", site.ask)
-    pages.add_url_rule("/dashboard/actions/<action>", "act", site.act, methods=["POST"])
-    pages.add_url_rule("/dashboard/settings", "settings", site.settings)
-    pages.add_url_rule("/dashboard/settings", "save", site.save, methods=["POST"])
+    pages.add_url_rule("/dashboard/live.json", "live", views.live)
+    pages.add_url_rule("/dashboard/<section>.csv", "table", views.table)
+    pages.add_url_rule("/dashboard/picture/<int:project>/<int:task>", "picture", views.picture)
+    pages.add_url_rule("/dashboard/report/<int:project>/<version>", "report", views.report)
+    pages.add_url_rule("/dashboard/actions/<action>", "ask", views.ask)
+    pages.add_url_rule("/dashboard/actions/<action>", "act", views.act, methods=["POST"])
+    pages.add_url_rule("/dashboard/settings", "settings", views.settings)
+    pages.add_url_rule("/dashboard/settings", "save", views.save, methods=["POST"])
     pages.register_error_handler(BadRequest, lambda error: (plain(error.description), 400))
     pages.register_error_handler(NotFound, lambda error: (plain(error.description), 404))
     app.register_blueprint(pages)
@@ -111,7 +111,7 @@ def register(
     # `/` belongs to no blueprint: its language and its headers are set by hand.
     def page() -> Response:
         catalogs.as_default()
-        return guarded(site.page())
+        return guarded(views.page())
 
     # label-studio-ml answers `/` with its health route; that stays at /health alone.
     health: Callable[[], Any] | None = app.view_functions.get("health")
@@ -144,7 +144,7 @@ def plain(line: str | None) -> Response:
     return Response(f"{line}\n", mimetype="text/plain")
 
 
-class Site:
+class Views:
     """The views, with what they know of the world: settings, figures, Redis, and images by `fetch`."""
 
     def __init__(

@@ -21,8 +21,8 @@ from worker.queue import (
     Failure,
     QueueAway,
     failures,
+    job_progress,
     labels_needed,
-    progress_of,
     queues,
 )
 
@@ -92,7 +92,7 @@ def loop_of(connection: redis.Redis, settings: Settings, project: int) -> Loop:
         next_in = labels_needed(connection, project, every)
         jobs = []
         for name in (RETRAIN, PRELABEL):
-            if (said := progress_of(connection, name, project)) is not None:
+            if (said := job_progress(connection, name, project)) is not None:
                 # A job writes what it likes of its progress: what is no number is not shown.
                 numbers = (said.get(about) for about in ("done", "total", "seconds_left"))
                 done, total, left = (one if isinstance(one, int | float) else None for one in numbers)
