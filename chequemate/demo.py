@@ -85,8 +85,9 @@ def prepare(stack: Stack, bars: Progress, count: int) -> Project:
     if project.tasks == 0:
         folder = stack.files / "cheques"
         if not (folder / "truth.jsonl").exists():  # it is written last: with it the folder is complete
-            row = bars.add_task(f"drawing {count} cheques of unseen hands", total=count)
-            write_folder(folder, count, SEED, "unseen", on_drawn=lambda: bars.advance(row))
+            # Of banks and hands that the reader has never seen: else there would be nothing to learn.
+            row = bars.add_task(f"drawing {count} cheques of new banks and hands", total=count)
+            write_folder(folder, count, SEED, "unseen", on_drawn=lambda: bars.advance(row), banks="demo")
         import_drawn(studio, project, folder)
 
     attach(studio, stack.settings, project.id)
