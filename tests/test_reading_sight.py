@@ -12,7 +12,7 @@ from cheques.drawing import draw_cheque
 from cheques.fields import CHEQUE
 from cheques.settings import MODELS
 from reader.local.local_reader import LocalReader
-from reader.local.model import quick_sight, vision_tower, with_torchvision
+from reader.local.model import fast_cpu_vision, vision_tower, with_torchvision
 from reader.prompt import fit_to_model
 from trainer.collate import Collator
 
@@ -65,6 +65,6 @@ def test_the_quicker_ways_see_the_same(model: Any, processor: Any) -> None:
     assert visual is not None
     with torch.no_grad():
         plain = visual(seen["pixel_values"], grid_thw=seen["image_grid_thw"]).pooler_output
-        quick_sight(model)
+        fast_cpu_vision(model)
         quick = visual(seen["pixel_values"], grid_thw=seen["image_grid_thw"]).pooler_output
     assert torch.allclose(plain, quick, atol=1e-4 * float(plain.abs().max()))

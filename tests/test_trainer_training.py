@@ -99,12 +99,12 @@ def test_an_adapter_on_both_towers_that_lowers_the_loss(model: str, tmp_path: Pa
 
 
 def test_the_reloaded_adapter_reads_as_at_the_end_of_training(model: str, tmp_path: Path) -> None:
-    from reader.local.local_reader import LocalReader
+    from reader.open_reader import open_reader
     from reader.reading import Adapter
 
     lessons = cheques(2)
     trained = run(lessons, model, tmp_path, replace(RECIPE, epochs=1))
-    reader = LocalReader(Settings(model=model, device="cpu"))
+    reader = open_reader(Settings(model=model, device="cpu"))
     again = reader.read([one.open() for one in lessons], CHEQUE, Adapter("7/v1", tmp_path / "adapter"))
     assert [reading.values for reading in again] == list(trained.readings)
 

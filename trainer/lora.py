@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from cheques.disk import sync_folder
 from cheques.fields import Form
 from reader.base_model import base_identity
-from reader.local.model import as_read, card_gib, fast_bfloat16, quick_sight, with_torchvision
+from reader.local.model import card_gib, fast_bfloat16, fast_cpu_vision, to_serving_precision, with_torchvision
 from reader.turning import TurningReader
 from study.gate import Precision
 from trainer.collate import Collator
@@ -98,7 +98,7 @@ class Engine:
         from reader.local.local_reader import LocalReader
 
         self.model.config.use_cache = True
-        as_read(self.model)
+        to_serving_precision(self.model)
         if self.device.type == "cuda":
             for weight in self.trained.values():  # the reader loads the adapter in the precision of the base
                 weight.data = weight.data.to(torch.bfloat16)
@@ -133,13 +133,13 @@ class Engine:
         return most_resident()
 
     def save_checkpoint(self, path: Path, metadata: str, best: Mapping[str, Any]) -> None:
-        """Weights, optimizer, dice and `metadata` in one file, replaced whole. Raises OSError (a full disk)."""
+        """Weights, optimizer, random state and `metadata` in one file, replaced whole. Raises OSError (a full disk)."""
         tensors = {f"now/{key}": weight for key, weight in self.take().items()}
         tensors |= {f"best/{key}": weight for key, weight in best.items()}
         for key, weight in self.trained.items():
             for part, value in self.optimizer.state.get(weight, {}).items():
                 tensors[f"optimizer.{part}/{key}"] = value.detach().cpu().clone()
-        tensors["dice"] = torch.get_rng_state()
+        tensors["rng_state"] = torch.get_rng_state()
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}")
         try:
@@ -161,8 +161,8 @@ class Engine:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
         except (OSError, SafetensorError, KeyError, TypeError):
             return None
-        if {key[4:] for key in tensors if key.startswith("now/")} != set(self.trained):
-            return None
+        if {key[4:] for key in tensors if key.startswith("now/")} != set(self.trained) or "rng_state" not in tensors:
+            return None  # of other layers, or of another release
         self.put({key[4:]: value for key, value in tensors.items() if key.startswith("now/")})
         for key, weight in self.trained.items():
             parts = ("step", "exp_avg", "exp_avg_sq")
@@ -171,7 +171,7 @@ class Engine:
                 # AdamW keeps its count of steps on the CPU, and all else beside the weight.
                 kept = {part: value.to(weight.device) for part, value in found.items() if part != "step"}
                 self.optimizer.state[weight] = {"step": found["step"], **kept}
-        torch.set_rng_state(tensors["dice"])
+        torch.set_rng_state(tensors["rng_state"])
         return state, {key[5:]: value for key, value in tensors.items() if key.startswith("best/")}
 
 
@@ -257,7 +257,7 @@ def load_with_peft(model: str, recipe: LoraRecipe, device: str) -> tuple[Any, An
             )
     network = AutoModelForImageTextToText.from_pretrained(model, **options)
     network.config.use_cache = False
-    quick_sight(network)
+    fast_cpu_vision(network)
     if device.startswith("cuda"):
         # A 7B model's activations do not fit beside its weights: they are computed again on the way back.
         network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

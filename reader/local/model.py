@@ -72,11 +72,11 @@ def load(name: str, device: str = "auto", threads: int = 0) -> Loaded:
     if report["missing_keys"] or report["mismatched_keys"]:
         wrong = len(report["missing_keys"]) + len(report["mismatched_keys"])
         raise ReaderError(f"{name}: {wrong} weights are missing or of another shape: copy the whole model again")
-    as_read(model)
+    to_serving_precision(model)
     return ready(model, processor)
 
 
-def as_read(model: Any) -> None:
+def to_serving_precision(model: Any) -> None:
     """The precision of reading, in place: what was trained in another is judged in the one that it will serve in.
 
     On a CPU the vision tower is most of the work of a cheque, and in bfloat16 it is four times faster where the CPU
@@ -85,10 +85,10 @@ def as_read(model: Any) -> None:
     visual = vision_tower(model)
     if visual is not None and next(model.parameters()).device.type == "cpu" and fast_bfloat16():
         visual.to(torch.bfloat16)
-    quick_sight(model)
+    fast_cpu_vision(model)
 
 
-def quick_sight(model: Any) -> None:
+def fast_cpu_vision(model: Any) -> None:
     """The vision tower on a CPU: patches in one product; where it is fast in bfloat16, attention in two."""
     visual = vision_tower(model)
     if visual is None or next(model.parameters()).device.type != "cpu":
