@@ -33,6 +33,7 @@ NARROWER = {adjective: codes for adjective, (_, _, codes) in ADJECTIVES.items()}
 NARROWER |= {part: (PARTS[part][1],) for part in DECIMALS if PARTS[part][1]}
 ABBREVIATED = sorted((re.escape(sign) for sign in SIGNS if sign[0].isascii() and sign != "$"), key=len, reverse=True)
 SIGN = re.compile(rf"[€£$]|(?<![a-z])(?:{'|'.join(ABBREVIATED)})(?![a-z])")
+MOST_DIGITS = 15
 OVER = "centieme"  # 56/100, a part that a fraction names
 COMMA = "virgule"
 IDLE = frozenset(
@@ -87,7 +88,8 @@ def cents_of_words(text: str) -> Amount | None:
     words (`douze euros 05`) too.
     """
     words = words_of(text) if len(text) <= ROOM else None
-    if not words:
+    # No amount has so many digits, and decimal calculates with 28.
+    if not words or any(len(re.findall(r"\d", word)) > MOST_DIGITS for word in words):
         return None
     whole: Decimal | None = None
     part: Decimal | None = None

@@ -126,7 +126,10 @@ def with_part(whole: str, part: str, places: set[int], decimals: int) -> set[Dec
 
 def fits(number: Decimal, decimals: int) -> bool:
     """Does the number need no more than so many decimals?"""
-    return number == round(number, decimals)
+    # By its digits: `round` ends in an error beyond the 28 that decimal calculates with.
+    _, digits, exponent = number.as_tuple()
+    beyond = -int(exponent) - decimals
+    return beyond <= 0 or not any(digits[-beyond:])
 
 
 def digits_of(text: str) -> str:
