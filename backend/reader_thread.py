@@ -131,10 +131,11 @@ class Resident:
             log.info("reader.ready")
             return
 
+        if problem != self.problem:  # it is tried again and again, and /health and the doctor go on saying why not
+            log.error("reader.failed", problem=problem)
         self.state, self.problem, self._failed_at = "failed", problem, time.monotonic()
         if self._card is not None:
             self._card.give_back()
-        log.error("reader.failed", problem=problem)
 
     def _put_down(self, state: State) -> None:
         # The memory is freed first: who takes the card next needs it.

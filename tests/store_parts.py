@@ -43,7 +43,7 @@ def postgresql() -> Iterator[PostgreSQL]:
         server.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store, once on each database."""
     if request.param == "sqlite":

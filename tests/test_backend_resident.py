@@ -113,6 +113,7 @@ def test_a_reader_that_fails_to_open_is_tried_again(monkeypatch: pytest.MonkeyPa
         assert resident.submit([noise(1)], FORM, None)[0].result(10).values
 
 
+@pytest.mark.slow
 def test_a_thread_whose_wait_fails_again_and_again_does_not_flood_the_log(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with capture_logs() as logged, resident_with(FakeReader, card=Card(home)) as resident:

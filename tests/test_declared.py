@@ -95,6 +95,7 @@ for use, settings in ((open_reader, remote), (open_reader, local), (recipe_here,
 """
 
 
+@pytest.mark.slow
 def test_a_remote_reader_needs_no_extra(tmp_path: Path) -> None:
     wanted = "backend.app,worker.jobs,worker.rq_worker,chequemate.cli"
     missing = ",".join(set().union(*(found for extra, found in EXTRAS.items() if extra != "dev")) - BASE)

@@ -32,6 +32,7 @@ def test_the_true_saving_lies_within_the_interval_in_90_to_99_of_100_runs(team: 
     assert 90 <= held <= 99
 
 
+@pytest.mark.slow
 def test_the_naive_mean_is_wrong_on_the_same_annotations() -> None:
     # Nobody is ever away here, so that its interval is narrow: what misleads are the hard cheques, always pre-labelled.
     team = Team(idle=0.0, lost=0.0, edited=0.0, exam=200, lessons=600)

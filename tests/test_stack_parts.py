@@ -34,6 +34,7 @@ def test_secrets_are_made_once_and_readable_by_their_owner_only(tmp_path: Path) 
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_a_real_redis_runs_on_loopback_with_a_password_and_survives_a_kill(tmp_path: Path) -> None:
     with Stack(settings(tmp_path), parts=("redis",)) as stack:
         client = redis.Redis.from_url(stack.settings.redis_url)

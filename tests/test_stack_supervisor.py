@@ -91,6 +91,7 @@ def test_a_child_is_not_started_beside_what_it_left_behind(supervisor: Superviso
     assert len(said) == 1
 
 
+@pytest.mark.slow
 def test_a_child_that_keeps_dying_is_started_ever_more_rarely(supervisor: Supervisor, said: list[str]) -> None:
     supervisor.start(service("worker", ("sh", "-c", "sleep 0.3; exit 3")))
     supervisor.wait("worker")
@@ -99,6 +100,7 @@ def test_a_child_that_keeps_dying_is_started_ever_more_rarely(supervisor: Superv
     assert "exit code 3" in said[0]
 
 
+@pytest.mark.slow
 def test_a_child_that_cannot_be_started_again_is_tried_ever_more_rarely_until_it_can(
     supervisor: Supervisor, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     url = request.getfixturevalue("postgresql").database() if request.param == "postgresql" else None
     return Store(tmp_path / "other", url)
@@ -88,6 +88,7 @@ def test_caches_are_left_out(store: Store, tmp_path: Path) -> None:
     assert {f"tables/{table.name}.jsonl" for table in KEPT} <= names
 
 
+@pytest.mark.slow
 def test_while_versions_come_and_go_it_is_of_one_moment(store: Store, tmp_path: Path) -> None:
     filled(store)
     busy = FORK.Process(target=come_and_go, args=(store,))

@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> Path:
     return shutil.copytree(OLD / "home", tmp_path / "home")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def taken(request: pytest.FixtureRequest, home: Path) -> Store:
     """Not yet taken over: the first look does that."""
     url = request.getfixturevalue("postgresql").database() if request.param == "postgresql" else None

@@ -225,6 +225,7 @@ def test_a_full_disk_is_said_in_one_line_and_costs_nothing(tmp_path: Path, monke
     assert go(tmp_path).name == "v1"
 
 
+@pytest.mark.slow
 def test_a_kill_between_adding_and_promoting_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass

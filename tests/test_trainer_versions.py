@@ -237,6 +237,7 @@ def kill_often(store: Store, times: int, dice: random.Random) -> None:
     assert highest > 0 and pointer.history
 
 
+@pytest.mark.slow
 def test_kills_never_break_the_registry(store: Store) -> None:
     kill_often(store, 20, random.Random(1))
 

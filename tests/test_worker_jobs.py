@@ -311,6 +311,7 @@ time.sleep(60)
     assert prelabel(7)["read"] == 0
 
 
+@pytest.mark.slow
 def test_jobs_load_no_torch_before_they_train() -> None:
     code = "import worker.jobs, worker.rq_worker, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
