@@ -81,9 +81,7 @@ def replay(
         pool=pool,
         test=test,
         epochs=epochs,
-        folder=cells_folder(
-            out or (settings().home if project else Path()) / "replay", labels, pool, test, epochs, ids
-        ),
+        folder=cells_folder(out, labels, pool, test, epochs, ids),
         project=project,
         lessons=lessons,
         exam=exam,

@@ -102,3 +102,8 @@ CHEQUE = Form(
         Field("devise", "choice", "Devise", CURRENCIES),
     )
 )
+
+
+def is_cheque(form: Form) -> bool:
+    """Has the form fields of CHEQUE alone? A drawn cheque teaches nothing about another one."""
+    return set(form.names) <= set(CHEQUE.names)

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from cheques.fields import CHEQUE, Form
+from cheques.fields import Form, is_cheque
 from reader import confidence
 from reader.reading import Adapter, Reader, read_each
 from store.versions import Version
@@ -57,7 +57,7 @@ def calibrate(
     from cheques.drawing import draw_cheque
 
     examples = list(apart)
-    if set(form.names) <= set(CHEQUE.names):
+    if is_cheque(form):
         for number in range(CALIBRATED_ON - len(examples)):
             drawn = draw_cheque(seed * 1_000_000 + 500_000 + number, hands="seen")
             examples.append(example(form, f"drawn {number}", drawn.truth, drawn.image))

@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from cheques.fields import CHEQUE, Form
+from cheques.fields import Form, is_cheque
 from trainer.augment import augmented
 from trainer.collate import Collator
 from trainer.dataset import Example, kept_apart, openable
@@ -97,11 +97,9 @@ def train(
             run.stops = [stop_loss()] if apart else []
             run.seconds += time.monotonic() - began
 
-        # An epoch: lessons once, hard ones once more, drawn cheques in between. What is drawn is a cheque: it teaches
-        # nothing about another form.
+        # An epoch: lessons once, hard ones once more, drawn cheques in between.
         lessons = [("lesson", index) for index in (*range(len(learn)), *run.hard)]
-        is_cheque = set(form.names) <= set(CHEQUE.names)
-        drawn = round(len(lessons) * recipe.drawn / (1 - recipe.drawn)) if is_cheque else 0
+        drawn = round(len(lessons) * recipe.drawn / (1 - recipe.drawn)) if is_cheque(form) else 0
         steps = recipe.epochs * math.ceil((len(lessons) + drawn) / recipe.batch)
         saved = time.monotonic()
         while run.epoch < recipe.epochs and run.waited <= recipe.patience:

@@ -34,7 +34,7 @@ from trainer.presets import recipe_here
 from trainer.progress import keep_curve, learning_progress
 from worker.backend_client import BackendClient, VersionChanged
 from worker.job_decorator import JobFailed, Result, job, progress
-from worker.labelled_examples import NO_IMAGE, Fetch, Labelled, examples, forget_images, labelled
+from worker.labelled_examples import NO_IMAGE, Fetch, Labelled, examples, forget_images, labelled, lessons_and_exam
 from worker.prelabelling import Pile, Prelabelled
 from worker.queue import PRELABEL, RECONCILE, RETRAIN, connect, enqueue, forget_labels, note_needed
 
@@ -112,14 +112,9 @@ def retrain(project: int, force: bool = False) -> Result:
     if not labels.lessons or (count < site.settings.retrain_every and not force):
         return {"outcome": "too few lessons", "new": count, "lessons": len(labels.lessons)}
 
-    lessons, unusable, unread = examples(labels.lessons, form, fetch, images)
-    exam, unusable_exam, unread_exam = examples(labels.exam, form, fetch, images)
-    keep_unread(site.store, project, RETRAIN, unread + unread_exam)
-    # The draw keeps the two apart by the images that their tasks had when they were drawn; one may have been replaced.
-    judged = {one.digest for one in exam}
-    twins = Counter({"also in the exam": sum(one.digest in judged for one in lessons)})
-    lessons = [one for one in lessons if one.digest not in judged]
-    reasons = Counter(labels.left_out) + unusable + unusable_exam + twins
+    lessons, exam, unusable, unread = lessons_and_exam(labels, form, fetch, images)
+    keep_unread(site.store, project, RETRAIN, unread)
+    reasons = Counter(labels.left_out) + unusable
     left_out = {why.replace(" ", "_"): n for why, n in reasons.items()}
     log.info("retrain.begins", project=project, lessons=len(lessons), exam=len(exam), left_out=left_out)
 

@@ -103,6 +103,19 @@ def examples(
     return found, left_out, unread
 
 
+def lessons_and_exam(
+    labels: Labelled, form: Form, fetch: Fetch, images: Path
+) -> tuple[list[Example], list[Example], Counter[str], list[Unread]]:
+    """Lessons and exam as examples, no picture in both; how many were left out, and whose image cannot be read."""
+    lessons, unusable, unread = examples(labels.lessons, form, fetch, images)
+    exam, unusable_exam, unread_exam = examples(labels.exam, form, fetch, images)
+    # The draw keeps the two apart by the images that their tasks had when they were drawn; one may have been replaced.
+    judged = {one.digest for one in exam}
+    twins = Counter({"also in the exam": sum(one.digest in judged for one in lessons)})
+    lessons = [one for one in lessons if one.digest not in judged]
+    return lessons, exam, unusable + unusable_exam + twins, unread + unread_exam
+
+
 def forget_images(images: Path, labels: Iterable[Label]) -> int:
     """Remove the images that none of the labels is about any more; how many. Only while nobody else uses them."""
     used = {_stem(label) for label in labels}

@@ -30,7 +30,7 @@ from store.acquisition_cache import compact, signal
 from trainer.dataset import Example, example
 from trainer.recipe import LoraRecipe, TrainingError
 from worker.acquisition import STRATEGIES, Pool, worth_of
-from worker.labelled_examples import examples, labelled
+from worker.labelled_examples import labelled, lessons_and_exam
 
 TEST_SEED = 999_999  # of the mail that everything is judged on
 FIRST = "first"  # the strategy of the first cell of a seed: chance, the same for all
@@ -185,10 +185,8 @@ def labels_of(project: int) -> tuple[Form, list[Example], list[Example]]:
 
     site = Site.of(project)
     labels = labelled(site.studio, project, site.config, site.draw, site.fetch)
-    exam, *_ = examples(labels.exam, site.config.form, site.fetch, site.images)
-    lessons, *_ = examples(labels.lessons, site.config.form, site.fetch, site.images)
-    judged = {one.digest for one in exam}
-    return site.config.form, [one for one in lessons if one.digest not in judged], exam
+    lessons, exam, *_ = lessons_and_exam(labels, site.config.form, site.fetch, site.images)
+    return site.config.form, lessons, exam
 
 
 @cache
