@@ -24,7 +24,7 @@ console = Console()
 def replay(
     project: Annotated[
         int | None,
-        typer.Option(help="Replay the labels of this project, its exam as judge; drawn mail if left out."),
+        typer.Option(min=1, help="Replay the labels of this project, its exam as judge; drawn mail if left out."),
     ] = None,
     strategies: Annotated[
         str, typer.Option(help="Comma-separated: random, uncertainty, diverse, active.")

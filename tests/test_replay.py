@@ -125,6 +125,11 @@ def test_an_unknown_strategy_is_one_line() -> None:
     assert done.exit_code == 2 and "clever" in done.output
 
 
+def test_a_project_that_cannot_be_is_not_taken_for_none() -> None:
+    done = CliRunner().invoke(app, ["replay", "--project", "0"])
+    assert done.exit_code == 2 and "--project" in done.output
+
+
 def test_an_out_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = CliRunner().invoke(app, ["replay", "--quick", "--out", str(tmp_path / "file" / "cells")])
